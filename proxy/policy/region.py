@@ -1,0 +1,58 @@
+"""Which region's upstreams a request goes to.
+
+Rules are asked in one order: the Host the browser used, the project's API key, a header set by a
+trusted proxy in front, the default. Must not know which proxies are trusted, where a key was found,
+or what a region's upstreams are.
+"""
+
+from __future__ import annotations
+
+from proxy.settings.schema import RegionRules
+
+
+def host_name(host: bytes) -> bytes:
+    """A Host field's value (RFC 9110, 7.2) without its port and trailing dot, in lower case.
+
+    IPv6 literals keep their brackets. The field is already known to be valid.
+    """
+    host = host.lower()
+    if host.startswith(b"["):
+        return host[: host.find(b"]") + 1]
+    name, _, _ = host.partition(b":")
+    return name.removesuffix(b".")
+
+
+class RegionPolicy:
+    """Rules to a region's name. `needs_key`: some rule asks for the API key, so it is worth extracting.
+    `header_name` (lower case): the field whose value `select` wants, None where no rule asks for one."""
+
+    __slots__ = ("_default", "_hosts", "_keys", "_values", "header_name", "needs_key")
+
+    def __init__(self, rules: RegionRules) -> None:
+        self._hosts = {host_name(host.encode()): region for host, region in rules.hosts.items()}
+        self._keys = {key.encode(): region for key, region in rules.api_keys.items()}
+        self._values: dict[bytes, str] = {}
+        self.header_name: bytes | None = None
+        if rules.header is not None:
+            self.header_name = rules.header.name.lower().encode()
+            self._values = {_folded(value.encode()): region for value, region in rules.header.values.items()}
+        self._default = None if rules.strict else rules.default
+        self.needs_key = bool(self._keys)
+
+    def select(self, host: bytes, key: bytes | None, header_value: bytes | None) -> str | None:
+        """The region's name; None when no rule matches and the rules are strict.
+
+        `header_value` must be None unless a trusted proxy sent it.
+        """
+        region = None
+        if self._hosts:
+            region = self._hosts.get(host_name(host))
+        if region is None and key is not None:
+            region = self._keys.get(key)
+        if region is None and header_value is not None:
+            region = self._values.get(_folded(header_value))
+        return self._default if region is None else region
+
+
+def _folded(value: bytes) -> bytes:
+    return value.strip(b" \t").lower()
