@@ -1,0 +1,1 @@
+"""The tests. `tests.gateway` and `tests.standin` start real processes for all suites."""

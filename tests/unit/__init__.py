@@ -1,0 +1,1 @@
+"""One file per module of `proxy`, in the same folders."""
