@@ -1,0 +1,68 @@
+"""The settings: what can be set, how the file is read, and how problems with it are told.
+
+    read(path)   file -> Settings, or a list of every Problem
+    advices()    Settings -> warnings
+    dump, load   Settings <-> bytes, with secrets, for the gateway's own processes
+    masked()     Settings -> plain values for people
+
+Sections are described in `config/reference.yaml`; their models are in `schema` and the modules it draws from.
+"""
+
+from proxy.settings.advice import advices
+from proxy.settings.handover import dump, load, masked
+from proxy.settings.problem import Advice, Problem
+from proxy.settings.schema import (
+    Address,
+    Admin,
+    Breaker,
+    ClientIp,
+    ConfigCache,
+    Cors,
+    HeaderEdits,
+    Headers,
+    Keys,
+    Limits,
+    Listener,
+    ListenerTls,
+    Log,
+    Paths,
+    Rate,
+    RegionHeader,
+    RegionRules,
+    RegionUpstreams,
+    Settings,
+    Timeouts,
+    Upstream,
+)
+from proxy.settings.source import read
+
+__all__ = [
+    "Address",
+    "Admin",
+    "Advice",
+    "Breaker",
+    "ClientIp",
+    "ConfigCache",
+    "Cors",
+    "HeaderEdits",
+    "Headers",
+    "Keys",
+    "Limits",
+    "Listener",
+    "ListenerTls",
+    "Log",
+    "Paths",
+    "Problem",
+    "Rate",
+    "RegionHeader",
+    "RegionRules",
+    "RegionUpstreams",
+    "Settings",
+    "Timeouts",
+    "Upstream",
+    "advices",
+    "dump",
+    "load",
+    "masked",
+    "read",
+]

@@ -1,0 +1,45 @@
+"""Which settings are secret, and how they are written unless the reader is the gateway itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import SerializationInfo
+
+from proxy.settings.section import Location
+
+MASK = "********"
+REVEAL = "reveal"
+
+# Every value at and below these places is secret.
+SECRET_VALUES: tuple[Location, ...] = (("headers", "upstream", "set"), ("keys", "allow"))
+# Here the names are the secret: of region.api_keys by design, of `keys` when someone forgot `allow`.
+SECRET_NAMES: tuple[Location, ...] = (("region", "api_keys"), ("keys",))
+
+
+def is_secret_value(location: Location) -> bool:
+    """Whether a single value found here must not be shown: a secret, or one put a level too high."""
+    above = any(secret[: len(location)] == location for secret in (*SECRET_VALUES, *SECRET_NAMES))
+    return above or any(location[: len(secret)] == secret for secret in SECRET_VALUES)
+
+
+def is_secret_name(location: Location) -> bool:
+    """Whether the last step is a secret itself."""
+    return location[:-1] in SECRET_NAMES and location not in SECRET_VALUES
+
+
+def revealed(info: SerializationInfo) -> bool:
+    """Whether secrets are to be written in full: only when settings are handed to another process of ours."""
+    return bool(info.context and info.context.get(REVEAL))
+
+
+def masked_list(values: Iterable[str], info: SerializationInfo) -> list[str]:
+    """The values, or as many masks."""
+    return [value if revealed(info) else MASK for value in values]
+
+
+def masked_keys(table: dict[str, str], info: SerializationInfo) -> dict[str, str]:
+    """The table, or one with numbered masks for its keys."""
+    if revealed(info):
+        return table
+    return {f"{MASK} {number}": value for number, value in enumerate(table.values(), 1)}
