@@ -1,0 +1,62 @@
+"""The command line: argv to one call each. What a command does is in the module named after it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+CONFIG = click.option(
+    "--config", "-c", type=click.Path(path_type=Path), metavar="FILE", help="The configuration; without it, defaults."
+)
+
+
+def installed_version() -> str:
+    """The version of the installed package."""
+    try:
+        return version("replay-gateway")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(installed_version(), prog_name="replay-gateway")
+def main() -> None:
+    """A first-party gateway for session-replay traffic.
+
+    Exit codes: 0 fine, 1 failure at run time, 2 wrong configuration or usage.
+    """
+
+
+@main.command()
+@CONFIG
+@click.option("--schema", is_flag=True, help="Print a JSON Schema for editors instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print problems, warnings and settings as JSON.")
+@click.pass_context
+def check(context: click.Context, config: Path | None, schema: bool, as_json: bool) -> None:
+    """Tell everything that is wrong with a configuration, or print it in full, secrets masked."""
+    from proxy.cli.check import check_settings, print_schema
+
+    context.exit(print_schema() if schema else check_settings(config, as_json))
+
+
+@main.command()
+@CONFIG
+@click.pass_context
+def run(context: click.Context, config: Path | None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    from proxy.cli.run import run_gateway
+
+    context.exit(run_gateway(config))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where browsers connect.")
+@click.option("--admin-port", type=click.IntRange(1, 65535), default=9090, show_default=True, help="On loopback only.")
+@click.pass_context
+def demo(context: click.Context, port: int, admin_port: int) -> None:
+    """Run the gateway in front of a stand-in vendor on this machine, and say how to try it."""
+    from proxy.cli.demo import run_demo
+
+    context.exit(run_demo(port, admin_port))

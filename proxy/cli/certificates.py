@@ -1,0 +1,50 @@
+"""Whether the certificates that the settings name can be used, now and in two weeks.
+
+Must not know of listeners or reports: paths and times in, texts out.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+_DAY = 86400.0
+# Codes of X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (OpenSSL, x509_vfy.h).
+_OUT_OF_DATE = (9, 10)
+
+
+def days_left(context: ssl.SSLContext, certificate: Path, now: float) -> float | None:
+    """Days until the certificate expires, at most 0 when its dates don't hold; None when that can't be told.
+
+    `context` must have loaded it; `now` is seconds since 1970. The module `ssl` reads a certificate's dates for
+    a peer only, so the two ends of a handshake in memory show it to each other.
+    """
+    try:
+        peer = _shown_to_client(context, certificate)
+    except ssl.SSLCertVerificationError as error:
+        return 0.0 if error.verify_code in _OUT_OF_DATE else None
+    except ssl.SSLError:
+        return None
+    return (ssl.cert_time_to_seconds(str(peer["notAfter"])) - now) / _DAY if peer else None
+
+
+def _shown_to_client(context: ssl.SSLContext, certificate: Path) -> dict[str, object]:
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.load_verify_locations(certificate)
+    # The certificate itself is the anchor: whether anybody else trusts its issuer is not asked here.
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    while not _finished(client):
+        _finished(server)
+    return dict(client.getpeercert() or {})
+
+
+def _finished(end: ssl.SSLObject) -> bool:
+    try:
+        end.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""For every suite: in CI nothing is skipped, and the time of each suite is told.
+
+A test that skips itself where CI runs proves nothing there and looks as if it did. With CI set in the environment
+a skip or an expected failure counts as a failure. It must not know any suite.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import PurePosixPath
+
+import pytest
+
+NOTHING_IS_SKIPPED = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test's report becomes a failed one, and an expected failure's (which is reported as a skip), too."""
+    report = yield
+    if NOTHING_IS_SKIPPED and (report.skipped or hasattr(report, "wasxfail")):
+        report.longrepr = f"in CI nothing is skipped or expected to fail: {_reason(report)}"
+        report.outcome = "failed"
+        vars(report).pop("wasxfail", None)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that skips itself while it is imported."""
+    report = yield
+    if NOTHING_IS_SKIPPED and report.skipped:
+        report.longrepr = f"in CI nothing is skipped: {_reason(report)}"
+        report.outcome = "failed"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seconds of each suite, added up over all of its tests."""
+    seconds: dict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[_suite(report.nodeid)] += report.duration
+    if not seconds:
+        return
+    terminalreporter.section("seconds of each suite")
+    for suite, spent in sorted(seconds.items()):
+        terminalreporter.write_line(f"{spent:8.1f}  {suite}")
+
+
+def _suite(nodeid: str) -> str:
+    parts = PurePosixPath(nodeid.partition("::")[0]).parts
+    return "/".join(parts[:2])
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return f"{report.longrepr[0]}:{report.longrepr[1]}: {report.longrepr[2]}"
+    return str(getattr(report, "wasxfail", "") or report.longrepr or "no reason given")

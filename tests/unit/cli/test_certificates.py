@@ -1,0 +1,60 @@
+"""Proves that a certificate's remaining days are told, and that nothing is claimed of one that can't be judged."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from proxy.cli.certificates import days_left
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+def written(folder: Path, leaf: trustme.LeafCert, chain: bool = True) -> tuple[ssl.SSLContext, Path]:
+    certificate, key = folder / "a.pem", folder / "a.key"
+    parts = leaf.cert_chain_pems if chain else leaf.cert_chain_pems[:1]
+    certificate.write_bytes(b"".join(part.bytes() for part in parts))
+    leaf.private_key_pem.write_to_path(str(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
+@pytest.mark.parametrize("chain", [True, False])
+@pytest.mark.parametrize("days", [1, 13, 90])
+def test_days_left(tmp_path: Path, days: int, chain: bool) -> None:
+    leaf = trustme.CA().issue_cert("a.example", not_after=NOW + days * DAY)
+    left = days_left(*written(tmp_path, leaf, chain), NOW.timestamp())
+    assert left == pytest.approx(days, abs=0.01)
+
+
+def test_a_certificate_with_an_intermediate(tmp_path: Path) -> None:
+    leaf = trustme.CA().create_child_ca().issue_cert("a.example", not_after=NOW + 5 * DAY)
+    assert days_left(*written(tmp_path, leaf), NOW.timestamp()) == pytest.approx(5, abs=0.01)
+
+
+def test_an_expired_certificate_has_none_left(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("a.example", not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    assert days_left(*written(tmp_path, leaf), NOW.timestamp()) == 0.0
+
+
+def test_a_certificate_that_is_not_valid_yet_has_none_left(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("a.example", not_before=NOW + DAY, not_after=NOW + 9 * DAY)
+    assert days_left(*written(tmp_path, leaf), NOW.timestamp()) == 0.0
+
+
+def test_a_context_without_a_certificate_can_not_be_judged(tmp_path: Path) -> None:
+    _, certificate = written(tmp_path, trustme.CA().issue_cert("a.example"))
+    assert days_left(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, NOW.timestamp()) is None
+
+
+def test_a_certificate_of_somebody_else_can_not_be_judged(tmp_path: Path) -> None:
+    context, _ = written(tmp_path, trustme.CA().issue_cert("a.example"))
+    other = tmp_path / "other.pem"
+    trustme.CA().issue_cert("b.example").cert_chain_pems[0].write_to_path(str(other))
+    assert days_left(context, other, NOW.timestamp()) is None
