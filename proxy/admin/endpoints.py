@@ -1,0 +1,69 @@
+"""The endpoints: health for probes, metrics for Prometheus. Plain text, nothing cached.
+
+Must not decide what "ready" means; it asks.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+# A probe or a scrape is one small request; whoever keeps a connection longer than a scrape interval dials again.
+KEEP_ALIVE_SECONDS = 75.0
+# How long an answer in hand may take when the server stops.
+SHUTDOWN_SECONDS = 1.0
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class Endpoints:
+    """The handlers. `unready` gives the reason why no requests should be sent here now, or None; `registry` is what
+    /metrics shows."""
+
+    def __init__(self, unready: Callable[[], str | None], registry: CollectorRegistry) -> None:
+        self._unready = unready
+        self._registry = registry
+
+    def application(self) -> web.Application:
+        """An aiohttp application with all routes."""
+        application = web.Application(handler_args={"keepalive_timeout": KEEP_ALIVE_SECONDS})
+        application.router.add_get("/health/live", self._live)
+        application.router.add_get("/health/ready", self._ready)
+        application.router.add_get("/metrics", self._metrics)
+        application.on_response_prepare.append(_plain_head)
+        return application
+
+    async def _live(self, request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        reason = self._unready()
+        if reason is None:
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text=f"{reason}\n")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        # The library's own choice between the two raises on a version that it can't read.
+        if "application/openmetrics-text" in request.headers.get("Accept", ""):
+            body, kind = openmetrics.generate_latest(self._registry), OPENMETRICS  # type: ignore[no-untyped-call]
+        else:
+            body, kind = generate_latest(self._registry), TEXT
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+
+async def serve(application: web.Application, listening: socket.socket) -> web.AppRunner:
+    """Serve on a socket that already listens. `cleanup()` of what is returned ends it."""
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    return runner
+
+
+async def _plain_head(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "replay-gateway"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,0 +1,237 @@
+"""Counters in memory that the supervisor and its workers share.
+
+Each worker has a row of 64-bit integers and is the only one to write to it, with plain additions; the supervisor
+reads. The memory outlives a worker: its successor goes on in the same row, so no counter goes backwards and nothing
+is lost when a process is killed. A reader may see a request half counted; the next look sees it whole. Integers are
+signed, so that times in the wrong order spoil a sum instead of raising in the middle of a request.
+Must not know names or labels of metrics (`observe.metrics`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from bisect import bisect_left
+from dataclasses import dataclass
+from enum import Enum, IntEnum, auto
+from itertools import product
+
+from proxy.model.failure import FailureKind
+from proxy.model.record import Outcome, Record
+from proxy.model.verdict import Reason, Route
+
+
+class Counter(IntEnum):
+    """Things counted that are not requests. The value is the slot in a row."""
+
+    CONNECTIONS_ACCEPTED = 0
+    CONNECTIONS_REFUSED = auto()
+    TLS_HANDSHAKES_BEGUN = auto()
+    TLS_HANDSHAKES_COMPLETED = auto()
+    UNKNOWN_CORS_HEADERS = auto()
+    UPSTREAM_CONNECTS = auto()
+    UPSTREAM_CONNECT_FAILURES = auto()
+    UPSTREAM_UNSOLICITED = auto()
+    BREAKER_OPENED = auto()
+    CONFIG_COALESCED = auto()
+    CONFIG_STORED = auto()
+    LOG_LINES_DROPPED = auto()
+    WORKER_STARTS = auto()
+
+
+class Gauge(IntEnum):
+    """Things that are so many now. The value is the slot in a row."""
+
+    CONNECTIONS = len(Counter)
+    EXCHANGES = auto()
+    INFLIGHT_BYTES = auto()
+    UPSTREAM_CONNECTIONS = auto()
+    UPSTREAM_IDLE = auto()
+    BREAKERS_OPEN = auto()
+
+
+# Upper bounds of the duration histograms, in seconds. Beside the usual decades: .7 and 1 (the SDK's patience with
+# /config), 9 and 10 (its patience with an upload).
+EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.7, 1.0, 2.5, 5.0, 9.0, 10.0, 30.0)
+ROUTES = (*Route, None)  # None: refused before a route was known
+STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # of the answer sent to the client
+SKIPPED = (429, 4004, 4005, 0)  # what the vendor says in X-Session-Replay-Event-Skipped; 0: any other code
+
+# One slot for every combination, so that four questions about a request cost one addition. The reader sums up.
+_RETRIED = 2
+_REUSED = _RETRIED * 2
+_STATUS = _REUSED * len(STATUSES)
+_WAYS = _STATUS * len(Outcome)  # the slots of one route
+
+_BUCKETS = len(EDGES) + 1
+_MICROSECONDS = _BUCKETS  # the slot of the sum behind the buckets
+_HISTOGRAM = _BUCKETS + 1
+# A route's block: ways, then received and sent bytes, then the histograms of the request and of its upstream part.
+_RECEIVED = _WAYS
+_SENT = _RECEIVED + 1
+_DURATION = _SENT + 1
+_UPSTREAM = _DURATION + _HISTOGRAM
+_ROUTE = _UPSTREAM + _HISTOGRAM
+
+# The row: counters, gauges, reasons, failures, skip codes, and a block for each route.
+_REASONS = len(Counter) + len(Gauge)
+_FAILURES = _REASONS + len(Reason)
+_SKIPPED = _FAILURES + len(FailureKind)
+_ROUTES = _SKIPPED + len(SKIPPED)
+_USED = _ROUTES + _ROUTE * len(ROUTES)
+SLOTS = -(-_USED // 8) * 8  # rows begin on cache lines of their own (64 bytes), or two workers would fight for one
+ROW_BYTES = SLOTS * 8
+
+
+def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
+    # Keyed by value: hashing an enum member calls Python code, reading its `_value_` does not.
+    return {member.value: first + index * step for index, member in enumerate(members)}
+
+
+_OUTCOME_AT = _by_value(Outcome, 0, _STATUS)
+_UNKNOWN_OUTCOME = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
+_REASON_AT = _by_value(Reason, _REASONS)
+_FAILURE_AT = _by_value(FailureKind, _FAILURES)
+_ROUTE_AT = _by_value(Route, _ROUTES, _ROUTE)
+_NO_ROUTE_AT = _ROUTES + _ROUTE * ROUTES.index(None)
+_SKIPPED_AT = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
+
+
+class Ledger:
+    """The writing end of one row: what a worker counts with. Starts by setting the gauges to zero, because what
+    they counted died with the worker before."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: memoryview) -> None:
+        self._row = row
+        for slot in Gauge:
+            row[slot] = 0
+
+    def count(self, slot: Counter, n: int = 1) -> None:
+        """Add to a counter."""
+        self._row[slot] += n
+
+    def gauge(self, slot: Gauge, value: int) -> None:
+        """Set a gauge."""
+        self._row[slot] = value
+
+    def record(self, record: Record) -> None:
+        """Count a finished request in every respect. Runs once per request, so it is flat."""
+        row = self._row
+        route = record.route
+        block = _NO_ROUTE_AT if route is None else _ROUTE_AT[route._value_]
+        outcome = record.outcome
+        row[
+            block
+            + (_UNKNOWN_OUTCOME if outcome is None else _OUTCOME_AT[outcome._value_])
+            + record.status // 100 * _REUSED
+            + record.reused * _RETRIED
+            + record.retried
+        ] += 1
+        if record.received_bytes:
+            row[block + _RECEIVED] += record.received_bytes
+        row[block + _SENT] += record.sent_bytes
+        seconds = record.ended - record.began
+        row[block + _DURATION + bisect_left(EDGES, seconds)] += 1
+        row[block + _DURATION + _MICROSECONDS] += int(seconds * 1e6)
+        if record.upstream_began:
+            seconds = record.ended - record.upstream_began
+            row[block + _UPSTREAM + bisect_left(EDGES, seconds)] += 1
+            row[block + _UPSTREAM + _MICROSECONDS] += int(seconds * 1e6)
+        if record.reason is not None:
+            row[_REASON_AT[record.reason._value_]] += 1
+        if record.failure is not None:
+            row[_FAILURE_AT[record.failure._value_]] += 1
+        if record.skipped_code:
+            row[_SKIPPED_AT.get(record.skipped_code, _SKIPPED_AT[0])] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Observations per bucket (one more than EDGES has bounds), and their sum in seconds."""
+
+    buckets: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTotals:
+    """What was counted on one route. `ways` is how many requests ended in one way:
+    (outcome, index into STATUSES, on a reused upstream connection, sent twice)."""
+
+    ways: dict[tuple[Outcome, int, bool, bool], int]
+    received_bytes: int
+    sent_bytes: int
+    duration: Histogram
+    upstream: Histogram
+
+
+class Totals:
+    """The sums over all rows at one moment; the reading end."""
+
+    def __init__(self, rows: list[memoryview]) -> None:
+        self._sums: list[int] = [sum(column) for column in zip(*(row.tolist() for row in rows), strict=True)]
+
+    def of(self, slot: Counter | Gauge) -> int:
+        """One counter or gauge."""
+        return self._sums[slot]
+
+    def reasons(self) -> dict[Reason, int]:
+        """Rejected requests by reason."""
+        return {reason: self._sums[_REASON_AT[reason.value]] for reason in Reason}
+
+    def failures(self) -> dict[FailureKind, int]:
+        """Failed requests by kind."""
+        return {kind: self._sums[_FAILURE_AT[kind.value]] for kind in FailureKind}
+
+    def skipped(self) -> dict[int, int]:
+        """Requests whose data the vendor threw away, by its code; 0 for codes not in SKIPPED."""
+        return {code: self._sums[slot] for code, slot in _SKIPPED_AT.items()}
+
+    def route(self, route: Route | None) -> RouteTotals:
+        """Everything about one route."""
+        first = _ROUTES + _ROUTE * ROUTES.index(route)
+        block = self._sums[first : first + _ROUTE]
+        ways = product(Outcome, range(len(STATUSES)), (False, True), (False, True))  # the order of the slots
+        return RouteTotals(
+            dict(zip(ways, block[:_WAYS], strict=True)),
+            block[_RECEIVED],
+            block[_SENT],
+            _histogram(block[_DURATION:_UPSTREAM]),
+            _histogram(block[_UPSTREAM:]),
+        )
+
+
+def _histogram(slots: list[int]) -> Histogram:
+    return Histogram(tuple(slots[:_BUCKETS]), slots[_MICROSECONDS] / 1e6)
+
+
+class LedgerMemory:
+    """The rows of all workers. The creator passes `number`, the file descriptor, on to the others."""
+
+    def __init__(self, number: int) -> None:
+        """Map the rows behind a file descriptor, which this object owns from now on."""
+        self.number = number
+        self._map = mmap.mmap(number, os.fstat(number).st_size)
+        self.rows = [
+            memoryview(self._map)[start : start + ROW_BYTES].cast("q") for start in range(0, len(self._map), ROW_BYTES)
+        ]
+
+    @classmethod
+    def create(cls, rows: int) -> LedgerMemory:
+        """New rows of zeros, in memory that lives as long as a process holds it."""
+        number = os.memfd_create("replay-gateway-ledger")
+        os.ftruncate(number, rows * ROW_BYTES)
+        return cls(number)
+
+    def totals(self) -> Totals:
+        """What has been counted until now."""
+        return Totals(self.rows)
+
+    def close(self) -> None:
+        """Let go of the memory; the rows can't be used any longer."""
+        for row in self.rows:
+            row.release()
+        self._map.close()
+        os.close(self.number)

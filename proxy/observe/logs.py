@@ -1,0 +1,172 @@
+"""Log lines: set-up of the standard library's logging, and the access log.
+
+One JSON object per line, or text on a terminal. Must not know how lines are written (`observe.lines`) nor what an
+access line holds (`observe.access`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import orjson
+
+from proxy.model.record import Record
+from proxy.observe.access import is_error, json_line, text_line
+from proxy.observe.lines import LineWriter
+from proxy.observe.text import Stamps, printable
+from proxy.settings.schema import Log
+
+STANDARD_ERROR = 2
+REPEAT_SECONDS = 10.0  # an identical warning is written once in this time, then with the number of those left out
+REPEAT_ENTRIES = 256  # different warnings remembered; when full, the one remembered longest is forgotten
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object; a traceback is one of its strings. `process` says who speaks."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+        self._stamps = Stamps()
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self._stamps.text(record.created),
+            "level": record.levelname.lower(),
+            "event": "log",
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """For a person at a terminal; control characters in a message are shown, not obeyed."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = f"{clock} {record.levelname.lower():7} {self._process}: {printable(record.getMessage())}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class RepeatFilter(logging.Filter):
+    """Lets an identical warning or error through once in REPEAT_SECONDS, by the records' own times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        key = (record.name, record.getMessage())
+        since, left_out = self._seen.get(key, (-REPEAT_SECONDS, 0))
+        if record.created - since < REPEAT_SECONDS:
+            self._seen[key] = (since, left_out + 1)
+            return False
+        self._seen[key] = (record.created, 0)
+        self._seen.move_to_end(key)
+        if len(self._seen) > REPEAT_ENTRIES:
+            self._seen.popitem(last=False)
+        if left_out:
+            record.msg, record.args = f"{key[1]} (and {left_out} more like it)", ()
+        return True
+
+
+class LineHandler(logging.Handler):
+    """The way from logging to the line writer; errors don't wait for the batch."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put(self.format(record).encode(errors="backslashreplace") + b"\n")
+            if record.levelno >= logging.ERROR:
+                self._lines.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class Output:
+    """Where a process's lines go, and how they look."""
+
+    __slots__ = ("is_json", "lines", "wall")
+
+    def __init__(self, lines: LineWriter, wall: Callable[[], float], *, is_json: bool) -> None:
+        self.lines = lines
+        self.wall = wall
+        self.is_json = is_json
+
+
+_output: Output | None = None  # the process has one standard error, as it has one root logger
+
+
+def configure(log: Log, process: str, wall: Callable[[], float], on_drop: Callable[[int], None]) -> Output:
+    """Send everything that is logged in this process to standard error, as `log` says; `process` is its name in the
+    lines. May be called again: the last call counts."""
+    global _output
+    is_json = log.format == "json" or (log.format == "auto" and not os.isatty(STANDARD_ERROR))
+    _output = Output(LineWriter(STANDARD_ERROR, on_drop), wall, is_json=is_json)
+    handler = LineHandler(_output.lines)
+    handler.setFormatter(JsonFormatter(process) if is_json else TextFormatter(process))
+    handler.addFilter(RepeatFilter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log.level.upper())
+    return _output
+
+
+class AccessLog:
+    """One line per finished request, for all, for those that went wrong, or for none.
+
+    `output` is the process's (see `configure`) unless given; without either, nothing is written.
+    """
+
+    __slots__ = ("_output", "_stamps", "record")
+
+    def __init__(self, access: str, loop: asyncio.AbstractEventLoop, output: Output | None = None) -> None:
+        self._output = output or _output
+        self._stamps = Stamps()
+        self.record: Callable[[Record], None] = _ignore
+        if self._output is not None and access != "off":
+            self._output.lines.attach(loop)
+            self.record = self._write if access == "all" else self._write_errors
+
+    def close(self) -> None:
+        """Write what waits; lines that come later are written one by one."""
+        if self._output is not None:
+            self._output.lines.close()
+
+    def _write_errors(self, record: Record) -> None:
+        if is_error(record):
+            self._write(record)
+
+    def _write(self, record: Record) -> None:
+        output = self._output
+        assert output is not None
+        encode = json_line if output.is_json else text_line
+        output.lines.put(encode(record, self._stamps.text(output.wall())))
+
+
+def _ignore(record: Record) -> None:
+    pass
+
+
+def flush() -> None:
+    """Write what waits in this process: the last thing before it ends."""
+    if _output is not None:
+        _output.lines.close()

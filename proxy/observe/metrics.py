@@ -1,0 +1,166 @@
+"""All metrics, in one file: names, help texts, labels, and where each value comes from.
+
+Nothing is counted here: a scrape adds up the ledger's rows. Labels are members of closed enumerations only, so the
+number of series is known beforehand. Durations are in seconds, sizes in bytes, counters end in `_total`. Names are a
+promise to operators: see the documentation before changing one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from proxy.model.failure import FAILURES
+from proxy.model.verdict import Route
+from proxy.observe.ledger import EDGES, ROUTES, STATUSES, Counter, Gauge, Histogram, RouteTotals, Totals
+
+PREFIX = "replay_gateway_"
+
+# The name of the metric is the name of the member.
+COUNTERS: dict[Counter, str] = {
+    Counter.CONNECTIONS_ACCEPTED: "Client connections accepted.",
+    Counter.CONNECTIONS_REFUSED: "Client connections refused at limits.connections.",
+    Counter.TLS_HANDSHAKES_BEGUN: "Connections accepted on TLS listeners; those that failed are never completed.",
+    Counter.TLS_HANDSHAKES_COMPLETED: "TLS handshakes with clients that succeeded.",
+    Counter.UNKNOWN_CORS_HEADERS: "Preflights that asked for a header not allowed; see cors.allow_headers.",
+    Counter.UPSTREAM_CONNECTS: "Connections to upstreams attempted.",
+    Counter.UPSTREAM_CONNECT_FAILURES: "Connections to upstreams that could not be made.",
+    Counter.UPSTREAM_UNSOLICITED: "Idle upstream connections dropped because unasked bytes came.",
+    Counter.BREAKER_OPENED: "Times that a breaker opened because an upstream could not be reached.",
+    Counter.CONFIG_COALESCED: "Configuration requests answered together with another for the same key.",
+    Counter.CONFIG_STORED: "Configuration answers kept as the last known good one.",
+    Counter.LOG_LINES_DROPPED: "Log lines dropped because standard error was not read fast enough.",
+    Counter.WORKER_STARTS: "Worker processes that began to serve.",
+}
+GAUGES: dict[Gauge, str] = {
+    Gauge.CONNECTIONS: "Client connections open now.",
+    Gauge.EXCHANGES: "Requests in hand now, those whose client has left included.",
+    Gauge.INFLIGHT_BYTES: "Bytes of bodies held in memory now; each worker may hold limits.inflight_bytes.",
+    Gauge.UPSTREAM_CONNECTIONS: "Connections to upstreams open now, idle ones included.",
+    Gauge.UPSTREAM_IDLE: "Connections to upstreams kept for reuse now.",
+    Gauge.BREAKERS_OPEN: "Breakers open now, counted per worker and upstream.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What the supervisor knows of its workers: how many there should be, how many are ready, how often one was
+    started again, and whether the gateway is shutting down."""
+
+    workers: int
+    ready: int
+    restarts: int
+    draining: bool
+
+
+class GatewayCollector(Collector):
+    """For a registry of prometheus-client: everything, worked out when asked for."""
+
+    def __init__(self, totals: Callable[[], Totals], processes: Callable[[], Processes], version: str) -> None:
+        self._totals = totals
+        self._processes = processes
+        self._version = version
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric once."""
+        totals = self._totals()
+        yield from _of_processes(self._processes(), self._version)
+        yield from _of_routes({_label(route): totals.route(route) for route in ROUTES})
+        yield from _of_causes(totals)
+        for counter, text in COUNTERS.items():
+            yield CounterMetricFamily(PREFIX + counter.name.lower(), text, totals.of(counter))
+        for gauge, text in GAUGES.items():
+            yield GaugeMetricFamily(PREFIX + gauge.name.lower(), text, totals.of(gauge))
+
+
+def _label(route: Route | None) -> str:
+    return "none" if route is None else route.value
+
+
+def _of_processes(processes: Processes, version: str) -> Iterator[Metric]:
+    yield GaugeMetricFamily(PREFIX + "workers", "Worker processes wanted.", processes.workers)
+    yield GaugeMetricFamily(PREFIX + "workers_ready", "Worker processes ready to serve.", processes.ready)
+    yield GaugeMetricFamily(PREFIX + "draining", "1 while the gateway is shutting down.", int(processes.draining))
+    yield CounterMetricFamily(
+        PREFIX + "worker_restarts", "Worker processes started again after one ended.", processes.restarts
+    )
+    build = GaugeMetricFamily(PREFIX + "build_info", "Always 1; the version is a label.", labels=("version",))
+    build.add_metric((version,), 1)
+    yield build
+
+
+def _of_routes(routes: Mapping[str, RouteTotals]) -> Iterator[Metric]:
+    yield _counter(
+        "requests",
+        "Requests that ended, by how they ended. Every request received is counted exactly once.",
+        ("route", "outcome"),
+        _per_route(routes, lambda way: way[0].value),
+    )
+    yield _counter(
+        "answers",
+        "The same requests by the status sent to the client; none: nothing was sent.",
+        ("route", "status"),
+        _per_route(routes, lambda way: STATUSES[way[1]]),
+    )
+    yield _counter("upstream_reused", "Requests sent on a reused upstream connection.", ("route",), _marked(routes, 2))
+    yield _counter("requests_retried", "Requests sent to the upstream twice.", ("route",), _marked(routes, 3))
+    received = (((route,), totals.received_bytes) for route, totals in routes.items())
+    yield _counter("received_body_bytes", "Bytes of request bodies received from clients.", ("route",), received)
+    sent = (((route,), totals.sent_bytes) for route, totals in routes.items())
+    yield _counter("sent_body_bytes", "Bytes of answer bodies sent to clients.", ("route",), sent)
+    durations = {route: totals.duration for route, totals in routes.items()}
+    yield _histogram("request_duration_seconds", "From a request's first byte to its end.", durations)
+    upstream = {route: totals.upstream for route, totals in routes.items()}
+    yield _histogram(
+        "upstream_duration_seconds", "The part of it after an upstream connection was given the request.", upstream
+    )
+
+
+def _of_causes(totals: Totals) -> Iterator[Metric]:
+    reasons = (((reason.value,), count) for reason, count in totals.reasons().items())
+    yield _counter("rejected", "Requests refused by choice, by reason.", ("reason",), reasons)
+    failures = (((kind.value, FAILURES[kind].source.value), count) for kind, count in totals.failures().items())
+    yield _counter(
+        "failures", "What broke while requests were carried, and on whose side.", ("kind", "source"), failures
+    )
+    skipped = ((("other" if code == 0 else str(code),), count) for code, count in totals.skipped().items())
+    yield _counter("skipped", "Uploads answered 200 whose data the vendor threw away, by its code.", ("code",), skipped)
+
+
+_Labelled = Iterable[tuple[tuple[str, ...], int]]
+
+
+def _per_route(routes: Mapping[str, RouteTotals], key: Callable[..., Hashable]) -> _Labelled:
+    for route, totals in routes.items():
+        tally: Tally[Hashable] = Tally()
+        for way, count in totals.ways.items():
+            tally[key(way)] += count
+        yield from (((route, str(label)), count) for label, count in tally.items())
+
+
+def _marked(routes: Mapping[str, RouteTotals], mark: int) -> _Labelled:
+    for route, totals in routes.items():
+        yield (route,), sum(count for way, count in totals.ways.items() if way[mark])
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], samples: _Labelled) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, text, labels=labels)
+    for values, count in samples:
+        family.add_metric(values, count)
+    return family
+
+
+def _histogram(name: str, text: str, routes: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + name, text, labels=("route",))
+    for route, histogram in routes.items():
+        below, buckets = 0, []
+        for edge, count in zip((*map(str, EDGES), "+Inf"), histogram.buckets, strict=True):
+            below += count
+            buckets.append((edge, below))
+        family.add_metric((route,), buckets, histogram.seconds)
+    return family

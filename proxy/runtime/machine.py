@@ -1,0 +1,38 @@
+"""What the machine allows this process: processors and file descriptors."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from pathlib import Path
+
+# cgroup v2: "<quota> <period>" in microseconds, or "max <period>" (kernel: Documentation/admin-guide/cgroup-v2).
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """The number of workers that "auto" means here: processors by affinity, less if a container has a smaller quota
+    (a pod that may use one processor of a 64-core node should not start 64 workers). At least 1."""
+    try:
+        quota = CPU_MAX.read_text()
+    except OSError:
+        quota = ""
+    return limited(len(os.sched_getaffinity(0)), quota)
+
+
+def limited(cores: int, cpu_max: str) -> int:
+    """`cores`, or the quota of a cgroup's cpu.max, rounded up, if that is less; a text that isn't one is ignored."""
+    try:
+        quota, period = map(int, cpu_max.split())
+    except ValueError:
+        return cores
+    return max(1, min(cores, math.ceil(quota / period))) if quota > 0 and period > 0 else cores
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process and its children as many descriptors as it may have without asking; that number. The usual
+    soft limit of 1024 exists for programs that use select(), which we don't."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -1,0 +1,96 @@
+"""One coarse timer for all deadlines of a worker: a wheel whose entries move lazily.
+
+Setting a deadline is an attribute; an entry changes its slot only when the new deadline comes
+before the slot it waits in, or when that slot comes up too early. So a kept-alive connection
+costs one move per few seconds, not one timer per request. Must not know what its entries are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.runtime.clock import monotonic
+
+# The tightest default deadline is 700 ms (configuration); 50 ms late is still inside the SDK's second.
+TICK = 0.05
+FAR = float("inf")
+# Entries due beyond the wheel's reach wait in its last slot and are looked at again.
+_SLOTS = 2048
+
+
+class Timed:
+    """Something with a deadline, in seconds of the monotonic clock."""
+
+    __slots__ = ("deadline", "slot_tick")
+
+    def __init__(self) -> None:
+        self.deadline = FAR
+        self.slot_tick = -1
+
+    def expire(self, now: float) -> None:
+        """Called once the deadline has passed; may set another one."""
+        raise NotImplementedError
+
+
+class TimerWheel:
+    """Calls `expire` of entries whose deadline has passed, at most one TICK late."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, each_second: Callable[[float], None]) -> None:
+        self._loop = loop
+        self._each_second = each_second
+        self._slots: list[dict[Timed, None]] = [{} for _ in range(_SLOTS)]
+        self._tick = int(monotonic() / TICK)
+        self._handle = loop.call_later(TICK, self._turn)
+
+    def set(self, entry: Timed, deadline: float) -> None:
+        """Give an entry a deadline, entering it if it is not in the wheel yet."""
+        entry.deadline = deadline
+        if entry.slot_tick < 0:
+            self._place(entry)
+        elif deadline < entry.slot_tick * TICK:
+            # Absent while its slot is being looked through.
+            self._slots[entry.slot_tick % _SLOTS].pop(entry, None)
+            self._place(entry)
+
+    def remove(self, entry: Timed) -> None:
+        """Forget an entry; does nothing if it isn't here."""
+        if entry.slot_tick >= 0:
+            self._slots[entry.slot_tick % _SLOTS].pop(entry, None)
+            entry.slot_tick = -1
+
+    def close(self) -> None:
+        """Stop turning."""
+        self._handle.cancel()
+
+    def _place(self, entry: Timed) -> None:
+        farthest = self._tick + _SLOTS - 1
+        due = farthest if entry.deadline == FAR else int(entry.deadline / TICK) + 1
+        entry.slot_tick = min(max(due, self._tick + 1), farthest)
+        self._slots[entry.slot_tick % _SLOTS][entry] = None
+
+    def _turn(self) -> None:
+        now = monotonic()
+        last, self._tick = self._tick, int(now / TICK)
+        self._handle = self._loop.call_later(TICK, self._turn)
+        if int(last * TICK) != int(self._tick * TICK):
+            self._each_second(now)
+        # After a pause longer than a whole turn every slot is due once.
+        for tick in range(max(last, self._tick - _SLOTS) + 1, self._tick + 1):
+            self._turn_slot(tick, now)
+
+    def _turn_slot(self, tick: int, now: float) -> None:
+        slot = self._slots[tick % _SLOTS]
+        if not slot:
+            return
+        self._slots[tick % _SLOTS] = {}
+        for entry in slot:
+            if entry.slot_tick < 0:
+                continue  # removed by an entry that expired before it
+            entry.slot_tick = -1
+            if entry.deadline > now:
+                self._place(entry)
+            else:
+                entry.deadline = FAR
+                self._place(entry)
+                entry.expire(now)

@@ -1,0 +1,234 @@
+"""The supervisor process: takes the addresses, starts the workers, keeps them running, ends them.
+
+Composition root of everything that is not traffic: signals, children, the admin server, the sharing of learnt
+configuration answers. No request ever passes through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import chain
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from proxy.admin.endpoints import Endpoints, serve
+from proxy.observe import logs
+from proxy.observe.ledger import LedgerMemory
+from proxy.observe.metrics import GatewayCollector, Processes
+from proxy.runtime.child import Child
+from proxy.runtime.clock import monotonic, wall
+from proxy.runtime.control import Frame
+from proxy.runtime.crew import Crew, happens_within
+from proxy.runtime.lifecycle import unready_reason
+from proxy.runtime.machine import raise_descriptor_limit, usable_cores
+from proxy.runtime.sockets import BindError, bind, bind_each, close_all
+from proxy.runtime.tasks import spawn
+from proxy.runtime.tls import CertificateError, server_context
+from proxy.settings import Settings
+from proxy.settings.handover import dump
+
+WORKER_MODULE = "proxy.worker"
+# What a worker may need beyond the drain limit to close what is left. After it, it is killed.
+KILL_MARGIN = 3.0
+END_LOOK_SECONDS = 0.1  # how often a stopping supervisor looks at its deadline, which a second signal moves
+# Descriptors of a worker that are neither client nor upstream connections: the loop's, the listeners', the logs'.
+SPARE_DESCRIPTORS = 64
+DIGEST_BYTES = 32  # a configuration entry begins with the digest of what it answers
+
+_log = logging.getLogger("proxy.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What must be had before anything is started: `rows[worker][listener]` and the admin server's socket."""
+
+    rows: list[list[socket.socket]]
+    admin: socket.socket | None
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return chain(*self.rows, [self.admin] if self.admin else [])
+
+
+def run(settings: Settings, banner: Callable[[], None] | None = None) -> int:
+    """Run the gateway until it is told to stop. Blocks; returns the exit code: 0 after a clean drain, 1 when it could
+    not start or not end in time, 2 when an address or a certificate can't be had. `banner` is called once, when all
+    workers are ready."""
+    logs.configure(settings.log, "supervisor", wall, lambda lost: None)
+    try:
+        taken = take(settings)
+    except (BindError, CertificateError) as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return 2
+    ledger = LedgerMemory.create(len(taken.rows))
+    try:
+        return asyncio.run(_run(settings, taken, ledger, banner))
+    finally:
+        close_all(taken)
+        ledger.close()
+        logs.flush()
+
+
+def take(settings: Settings) -> Taken:
+    """Every address and certificate that the settings name. BindError or CertificateError if one can't be had; then
+    nothing is kept."""
+    for number, listener in enumerate(settings.listen):
+        if listener.tls:
+            server_context(f"listen[{number}].tls", listener.tls)
+    workers = usable_cores() if settings.workers == "auto" else settings.workers
+    rows = bind_each([(each.address.host, each.address.port) for each in settings.listen], workers)
+    if settings.admin is None:
+        return Taken(rows, None)
+    try:
+        return Taken(rows, bind("admin.address", settings.admin.address.host, settings.admin.address.port))
+    except BindError:
+        close_all(chain(*rows))
+        raise
+
+
+async def _run(settings: Settings, taken: Taken, ledger: LedgerMemory, banner: Callable[[], None] | None) -> int:
+    return await Supervisor(settings, taken, ledger, banner).run()
+
+
+class Supervisor:
+    """A running gateway."""
+
+    def __init__(
+        self, settings: Settings, taken: Taken, ledger: LedgerMemory, banner: Callable[[], None] | None
+    ) -> None:
+        self._settings = settings
+        self._taken = taken
+        self._ledger = ledger
+        self._banner = banner
+        rows = [(ledger.number, *(each.fileno() for each in row)) for row in taken.rows]
+        self._crew = Crew(WORKER_MODULE, rows, self._greet, self._on_ready, self._on_config)
+        self._configs: OrderedDict[bytes, bytes] = OrderedDict()  # as many as a worker's cache holds
+        self._announced = False
+        self._told_to_stop = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._deadline = 0.0
+
+    async def run(self) -> int:
+        """Start, keep running, stop; the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._on_stop_signal, "SIGTERM")
+        loop.add_signal_handler(signal.SIGINT, self._on_stop_signal, "SIGINT")
+        loop.add_signal_handler(signal.SIGHUP, _on_hang_up)
+        check_descriptors(self._settings, raise_descriptor_limit())
+        admin = await serve(self._application(), self._taken.admin) if self._taken.admin else None
+        crew = spawn(self._crew.keep(), "crew")
+        told = spawn(self._told_to_stop.wait(), "stop signal")
+        await asyncio.wait((crew, told), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        await self._stop(crew)
+        if admin:
+            await admin.cleanup()
+        if self._crew.failure:
+            _log.error("%s", self._crew.failure)
+        return 1 if self._crew.failure else 0
+
+    # -- the workers
+
+    def _greet(self, child: Child) -> None:
+        child.send(Frame.SETTINGS, dump(self._settings))
+        for entry in self._configs.values():
+            child.offer(Frame.CONFIG, entry)
+
+    def _on_ready(self) -> None:
+        if self._announced or not self._crew.has_started:
+            return
+        self._announced = True
+        addresses = {each.getsockname()[:2] for each in self._taken}
+        _log.info("%d workers are ready; listening on %s", self._crew.size, ", ".join(map(_shown, sorted(addresses))))
+        if self._banner is not None:
+            self._banner()
+
+    def _on_config(self, sender: int, entry: bytes) -> None:
+        """A worker learnt an answer: keep it for workers to come, pass it to the others."""
+        digest = entry[:DIGEST_BYTES]
+        self._configs[digest] = entry
+        self._configs.move_to_end(digest)
+        if len(self._configs) > self._settings.config_cache.entries:
+            self._configs.popitem(last=False)
+        self._crew.offer(Frame.CONFIG, entry, but=sender)
+
+    # -- the end
+
+    def _on_stop_signal(self, name: str) -> None:
+        if not self._told_to_stop.is_set():
+            _log.info("%s: shutting down", name)
+            self._told_to_stop.set()
+            return
+        _log.warning("%s again: what is in hand is cut", name)
+        self._hurried.set()
+        self._drain(0.0)
+
+    async def _stop(self, crew: asyncio.Task[None]) -> None:
+        """Let the workers finish what they have, kill those that don't."""
+        if not crew.done():
+            await happens_within(self._hurried, self._settings.timeouts.lame_duck)
+            # Closed here before the workers are told: so each is the last to hold its sockets when it empties their
+            # queues, and no connection can slip in between that and their end.
+            close_all(chain(*self._taken.rows))
+            self._drain(0.0 if self._hurried.is_set() else self._settings.timeouts.drain)
+        while not crew.done() and monotonic() < self._deadline + KILL_MARGIN:
+            await asyncio.wait((crew,), timeout=END_LOOK_SECONDS)
+        self._crew.kill()
+        await crew
+
+    def _drain(self, seconds: float) -> None:
+        self._deadline = monotonic() + seconds
+        self._crew.drain(seconds)
+
+    # -- the admin server
+
+    def _application(self) -> web.Application:
+        registry = CollectorRegistry()
+        registry.register(GatewayCollector(self._ledger.totals, self._processes, _version()))
+        return Endpoints(self._unready, registry).application()
+
+    def _unready(self) -> str | None:
+        crew = self._crew
+        return unready_reason(
+            ready=crew.ready, workers=crew.size, started=crew.has_started, draining=self._told_to_stop.is_set()
+        )
+
+    def _processes(self) -> Processes:
+        crew = self._crew
+        return Processes(crew.size, crew.ready, crew.restarts, self._told_to_stop.is_set())
+
+
+def check_descriptors(settings: Settings, allowed: int) -> None:
+    """Warn if a worker may need more descriptors than it can have: `allowed`."""
+    needed = settings.limits.connections + settings.limits.upstream_connections + SPARE_DESCRIPTORS
+    if needed > allowed:
+        _log.warning(
+            "limits.connections and limits.upstream_connections may need %d descriptors, this process may have %d: "
+            "raise the limit (ulimit -n, LimitNOFILE=) or lower these",
+            needed,
+            allowed,
+        )
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _version() -> str:
+    try:
+        return metadata.version("replay-gateway")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from a source tree that is not installed
+
+
+def _on_hang_up() -> None:
+    _log.warning("SIGHUP: reloading is not offered; restart to apply a changed configuration")

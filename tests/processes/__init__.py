@@ -1,0 +1,1 @@
+"""The gateway as processes: start, restart, drain, end, with signals and kills."""
