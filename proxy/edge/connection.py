@@ -1,0 +1,558 @@
+"""One client connection: bytes to requests, one at a time and in order, answers back.
+
+Keep-alive, pipelining, Expect, early answers and half-closed clients are handled here; what a
+request means is not. llhttp referees every byte before it is acted on. Must not know how a request
+is carried (see `track` and `config`) nor why one is refused (see `policy`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from proxy.edge.config import ConfigRelay
+from proxy.edge.track import TrackRelay
+from proxy.exchange import Exchange
+from proxy.model.failure import FailureKind
+from proxy.model.record import Record
+from proxy.model.verdict import Reason, Route
+from proxy.policy.admission import Admit, allowed_methods
+from proxy.policy.answers import CLOSE, CONTINUE, KEEP_ALIVE, OwnAnswer, preflight_answer
+from proxy.policy.headers import ClientLines, sane_request_id
+from proxy.policy.routing import Match
+from proxy.runtime.clock import monotonic
+from proxy.runtime.timers import FAR, Timed
+from proxy.wire.chunked import BadChunk, ChunkedDecoder
+from proxy.wire.referee import Complaint, Referee, Refused
+from proxy.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from proxy.edge.gateway import Gateway
+
+# What the transport may hold of answers before the upstream is told to wait.
+WRITE_HIGH = 64 * 1024
+# A connection accepted at the last moment has so many seconds to send its request.
+FIRST_BYTE_WHILE_DRAINING = 1.0
+# An empty line before a request line is ignored (RFC 9112, 2.2), but not an endless row of them.
+_EMPTY_LINES = 8
+# For answers to heads that could not be read as a whole: only decides which CORS fields they carry.
+_ORIGIN = re.compile(rb"\r\norigin:[ \t]*([\x21-\x7e]{1,512})[ \t]*\r\n", re.IGNORECASE)
+
+_COMPLAINTS = {
+    Complaint.SYNTAX: Reason.BAD_REQUEST,
+    Complaint.FRAMING: Reason.BAD_FRAMING,
+    Complaint.CODING: Reason.UNKNOWN_CODING,
+    Complaint.UPGRADE: Reason.UPGRADE,
+}
+
+
+class Relay(Protocol):
+    """Whoever carries the request in hand."""
+
+    def body(self, piece: bytes, complete: bool) -> None:
+        """Body bytes from the client, their framing taken off."""
+
+    def reject(self, reason: Reason) -> None:
+        """The client's body turned out unacceptable: answer if that is still possible, and end."""
+
+    def client_gone(self, kind: FailureKind) -> None:
+        """Nothing can be said to the client any more."""
+
+    def client_writable(self, writable: bool) -> None:
+        """Whether the client takes more of the answer."""
+
+    def fail(self, kind: FailureKind) -> None:
+        """It took too long, or the gateway must end: answer if that is still possible, and end."""
+
+
+class _State(IntEnum):
+    HEAD = 0  # between requests, or in the middle of a head
+    BODY = 1  # a request is in hand, its body still arriving
+    ANSWER = 2  # a request is in hand, received whole
+    LINGER = 3  # answered; what the client still sends is thrown away
+    CLOSED = 4
+
+
+class ClientConnection(asyncio.Protocol, Timed):
+    """An asyncio protocol, one per accepted connection."""
+
+    __slots__ = (
+        "_body_left",
+        "_buffer",
+        "_decoder",
+        "_fed",
+        "_gateway",
+        "_half_closed",
+        "_held",
+        "_keep",
+        "_lines",
+        "_linger_left",
+        "_messages",
+        "_paused",
+        "_receiving",
+        "_referee",
+        "_relay",
+        "_request",
+        "_request_id",
+        "_state",
+        "_stuck",
+        "_tls",
+        "_transport",
+    )
+
+    def __init__(self, gateway: Gateway, tls: bool) -> None:
+        Timed.__init__(self)
+        self._gateway = gateway
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._lines: ClientLines | None = None
+        self._referee = Referee()
+        self._messages = 0
+        self._state = _State.HEAD
+        self._buffer = b""
+        self._fed = 0  # bytes of the buffer that llhttp has seen
+        self._receiving = False
+        self._relay: Relay | None = None
+        self._request: RequestHead | None = None
+        self._request_id = b""
+        self._body_left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._held = False  # reading stopped by the relay
+        self._paused = False  # reading stopped at the transport
+        self._stuck = False  # the client does not take what is written
+        self._half_closed = False
+        self._keep = True  # whether the connection outlives the answer being sent
+        self._linger_left = 0
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        peer = transport.get_extra_info("peername")
+        self._lines = self._gateway.headers.client(peer[0] if peer else "", self._tls)
+        room = self._gateway.opened(self, self._tls)
+        self._deadline(FIRST_BYTE_WHILE_DRAINING if self._gateway.draining else self._gateway.timeouts.keep_alive)
+        if not room:
+            self._refuse(Reason.TOO_MANY_CONNECTIONS)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state is _State.BODY:
+            self._receive_body(data)
+        elif state is _State.LINGER:
+            self._discard(data)
+        elif state is not _State.CLOSED:
+            self._buffer += data
+            self._receive()
+        if self._buffer:
+            self._control_reading()  # the next request waits its turn
+
+    def eof_received(self) -> bool:
+        """Returns whether the connection stays open for writing."""
+        self._half_closed = True
+        if self._state is _State.ANSWER:
+            return not self._tls  # TLS can't be closed by halves (RFC 8446, 6.1 notwithstanding)
+        if self._state is _State.HEAD and self._buffer:
+            self._refuse(Reason.INCOMPLETE)
+        elif self._relay is not None:
+            self._relay.client_gone(FailureKind.CLIENT_GONE)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state = _State.CLOSED
+        self._gateway.closed(self)
+        self._referee.close()
+        self._transport = None
+        self._buffer = b""
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.client_gone(FailureKind.CLIENT_GONE)
+
+    def pause_writing(self) -> None:
+        self._stuck = True
+        self._deadline(self._gateway.timeouts.client_write)
+        if self._relay is not None:
+            self._relay.client_writable(False)
+
+    def resume_writing(self) -> None:
+        self._stuck = False
+        timeouts = self._gateway.timeouts
+        patience = {
+            _State.HEAD: timeouts.keep_alive,
+            _State.BODY: timeouts.client_body_idle,
+            _State.LINGER: timeouts.linger,
+            _State.CLOSED: timeouts.client_write,
+        }
+        self._deadline(patience.get(self._state, FAR))
+        if self._relay is not None:
+            self._relay.client_writable(True)
+        self._control_reading()
+        self._receive()
+
+    # -- deadlines
+
+    def expire(self, now: float) -> None:
+        relay = self._relay
+        if self._stuck:
+            self._give_up(FailureKind.CLIENT_STALLED)
+        elif self._state is _State.HEAD and self._buffer:
+            self._refuse(Reason.HEAD_TIMEOUT)
+        elif self._state is _State.HEAD:
+            self._close()
+        elif relay is None:
+            self.abort()  # lingered or closed long enough
+        elif self._state is _State.ANSWER:
+            relay.fail(FailureKind.UPSTREAM_TIMEOUT)
+        elif self._held:
+            relay.fail(FailureKind.UPSTREAM_STALLED)
+        else:
+            relay.reject(Reason.BODY_TIMEOUT)
+
+    def due(self, deadline: float) -> None:
+        """The relay's own deadline for the client, in monotonic seconds."""
+        self._gateway.wheel.set(self, deadline)
+
+    def _deadline(self, seconds: float) -> None:
+        self._gateway.wheel.set(self, monotonic() + seconds)
+
+    # -- the worker's side
+
+    def drain(self) -> None:
+        """Close as soon as no request is in hand."""
+        if self._state is _State.HEAD and not self._buffer:
+            if self._messages:
+                self._close()
+            else:  # just accepted: its request may be on the way
+                self._deadline(FIRST_BYTE_WHILE_DRAINING)
+
+    def fail(self, kind: FailureKind) -> None:
+        """End now, with an answer if a request is in hand."""
+        if self._relay is not None:
+            self._relay.fail(kind)
+        if self._state is not _State.CLOSED:
+            self._close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- reading heads
+
+    def _receive(self) -> None:
+        """Take requests from the buffer for as long as one can be begun: not while the client leaves answers
+        unread, or their number would be its choice. Not re-entered: a request that is answered at once comes
+        back here through `over`."""
+        if self._receiving:
+            return
+        self._receiving = True
+        try:
+            while self._state is _State.HEAD and self._buffer and not self._stuck and self._receive_head():
+                pass
+        finally:
+            self._receiving = False
+
+    def _receive_head(self) -> bool:
+        """One step; False when more bytes are needed."""
+        if self._buffer.startswith(b"\r"):
+            self._skip_empty_lines()
+        buffer = self._buffer
+        end = buffer.find(b"\r\n\r\n", max(self._fed - 3, 0))
+        # Three bytes of the end may be there already, whatever the cuts.
+        if (end if end >= 0 else len(buffer) - 3) > self._gateway.limits.head:
+            self._refuse(Reason.HEAD_TOO_LARGE)
+            return False
+        try:
+            if end < 0:
+                self._incomplete_head(buffer)
+                if self._half_closed:
+                    self._refuse(Reason.INCOMPLETE)
+                return False
+            self._whole_head(buffer, end)
+        except Refused as refused:
+            self._refuse(_COMPLAINTS[refused.complaint])
+        except BadChunk:
+            self._refuse(Reason.BAD_FRAMING)
+        return True
+
+    def _skip_empty_lines(self) -> None:
+        for _ in range(_EMPTY_LINES):
+            if not self._fed and self._buffer.startswith(b"\r\n"):
+                self._buffer = self._buffer[2:]
+
+    def _incomplete_head(self, buffer: bytes) -> None:
+        """llhttp sees the bytes as they come, so that a bad head is refused at once, not at its time limit."""
+        if buffer == b"\r" or not buffer:
+            return
+        if not self._fed:
+            self._deadline(self._gateway.timeouts.client_head)
+        self._referee.feed(buffer[self._fed :])
+        self._fed = len(buffer)
+
+    def _whole_head(self, buffer: bytes, end: int) -> None:
+        request = self._gateway.reader.read(buffer[:end])
+        if isinstance(request, Reason):
+            self._refuse(request)
+            return
+        piece, stop, complete = self._first_piece(request, buffer, end + 4)
+        self._referee.feed(buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
+        self._messages += 1
+        if not self._referee.agrees(self._messages, self._messages - (not complete)):
+            raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
+        self._fed = 0
+        self._buffer = buffer[stop:]
+        self._begin(request, piece, complete)
+
+    def _first_piece(self, request: RequestHead, buffer: bytes, start: int) -> tuple[bytes, int, bool]:
+        """The body bytes that came with the head, where they end, and whether the body is complete."""
+        self._decoder = None
+        if request.chunked:
+            self._decoder = ChunkedDecoder()
+            pieces, used = self._decoder.feed(buffer[start:])
+            return b"".join(pieces), start + used, self._decoder.done
+        length = max(request.content_length, 0)
+        piece = buffer[start : start + length]
+        self._body_left = length - len(piece)
+        return piece, start + len(piece), not self._body_left
+
+    # -- reading bodies
+
+    def _receive_body(self, data: bytes) -> None:
+        try:
+            piece, used, complete = self._next_piece(data)
+            self._referee.feed(data if used == len(data) else data[:used])
+            if not self._referee.agrees(self._messages, self._messages - (not complete)):
+                raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
+        except (BadChunk, Refused):
+            if self._relay is not None:
+                self._relay.reject(Reason.BAD_FRAMING)
+            return
+        if complete:
+            self._state = _State.ANSWER
+            self._buffer = data[used:]
+            self._gateway.wheel.set(self, FAR)
+        else:
+            self._deadline(self._gateway.timeouts.client_body_idle)
+        if self._relay is not None and (piece or complete):
+            self._relay.body(piece, complete)
+
+    def _next_piece(self, data: bytes) -> tuple[bytes, int, bool]:
+        if self._decoder is not None:
+            pieces, used = self._decoder.feed(data)
+            return b"".join(pieces), used, self._decoder.done
+        piece = data if len(data) <= self._body_left else data[: self._body_left]
+        self._body_left -= len(piece)
+        return piece, len(piece), not self._body_left
+
+    # -- beginning a request
+
+    def _begin(self, request: RequestHead, piece: bytes, complete: bool) -> None:
+        gateway = self._gateway
+        assert self._lines is not None
+        now = monotonic()
+        self._request = request
+        self._request_id = sane_request_id(request.notes.get(b"x-request-id")) or gateway.request_id()
+        self._state = _State.ANSWER if complete else _State.BODY
+        self._gateway.wheel.set(self, FAR if complete else now + gateway.timeouts.client_body_idle)
+        exchange = Exchange(Record(now, self._request_id, request.method))
+        match = gateway.admission.match(request)
+        if isinstance(match, Reason):
+            self._reject(exchange, match, None)
+            return
+        exchange.record.route = match.route
+        if request.method == b"OPTIONS":
+            self._preflight(exchange, request, match)
+            return
+        verdict = gateway.admission.judge(request, match, self._lines, now)
+        if isinstance(verdict, Reason):
+            self._reject(exchange, verdict, match.route)
+        elif match.route is Route.CONFIG:
+            self._fetch(exchange, request, verdict)
+        else:
+            self._carry(exchange, request, verdict, piece, complete)
+
+    def _preflight(self, exchange: Exchange, request: RequestHead, match: Match) -> None:
+        if request.has_body:
+            self._reject(exchange, Reason.UNEXPECTED_BODY, match.route)
+            return
+        gateway = self._gateway
+        method = request.notes.get(b"access-control-request-method")
+        names = request.notes.get(b"access-control-request-headers")
+        fields, unknown = gateway.cors.preflight_fields(request.origin, method, names, match.route)
+        if unknown:
+            gateway.unknown_headers(unknown)
+        if method is None:
+            fields += b"Allow: " + allowed_methods(match.route) + b"\r\n"
+        self.send(preflight_answer(gateway.date, fields, self._request_id, self.persistence()))
+        gateway.record(exchange.preflighted(monotonic()))
+        self.over()
+
+    def _fetch(self, exchange: Exchange, request: RequestHead, admit: Admit) -> None:
+        if request.has_body:
+            self._reject(exchange, Reason.UNEXPECTED_BODY, Route.CONFIG)
+            return
+        assert self._lines is not None
+        relay = ConfigRelay(self._gateway, self, exchange, request)
+        self._relay = relay
+        relay.begin(admit, self._lines)
+
+    def _carry(self, exchange: Exchange, request: RequestHead, admit: Admit, piece: bytes, complete: bool) -> None:
+        gateway = self._gateway
+        assert self._lines is not None
+        share = gateway.limits.exchange_bytes
+        reserved = min(request.content_length, share) if request.content_length >= 0 else share
+        if not gateway.reserve(reserved):
+            self._reject(exchange, Reason.MEMORY, Route.TRACK)
+            return
+        if request.expects_continue and not complete and not piece:
+            self.send(CONTINUE)
+        head = gateway.headers.upstream_head(request, self._lines, admit.target, admit.match, self._request_id)
+        relay = TrackRelay(gateway, self, exchange, request, admit, head, reserved)
+        self._relay = relay
+        if piece or complete:
+            relay.body(piece, complete)
+        if self._relay is relay:
+            relay.start()
+
+    # -- answering: what relays call
+
+    def send(self, data: bytes) -> None:
+        """Write bytes of an answer."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def persistence(self) -> bytes:
+        """Decide whether the connection outlives this answer; returns the Connection field saying so."""
+        request, gateway = self._request, self._gateway
+        self._keep = (
+            request is not None
+            and request.keep_alive
+            and self._state is _State.ANSWER
+            and not gateway.draining
+            and not (self._half_closed and not self._buffer)
+            and self._messages < gateway.limits.requests_per_connection
+        )
+        if not self._keep:
+            return CLOSE
+        return b"" if request is not None and request.minor else KEEP_ALIVE
+
+    def ends_with_answer(self) -> bytes:
+        """The end of the connection will be the end of the answer; returns the field saying so."""
+        self._keep = False
+        return CLOSE
+
+    def cors_fields(self) -> bytes:
+        """The CORS fields for the asking origin."""
+        return self._gateway.cors.answer_fields(self._request.origin if self._request else None)
+
+    def answer_own(self, own: OwnAnswer) -> None:
+        """Send one of the gateway's own answers to the request in hand."""
+        connection = self.persistence()
+        if own.close:
+            connection, self._keep = CLOSE, False
+        head_only = self._request is not None and self._request.method == b"HEAD"
+        self.send(own.render(self._gateway.date, self.cors_fields(), self._request_id, connection, head_only=head_only))
+
+    def hold(self) -> None:
+        """Stop reading: the upstream takes no more for now."""
+        if not self._held:
+            self._held = True
+            self._control_reading()
+            self._deadline(self._gateway.timeouts.upstream_stall)
+
+    def unhold(self) -> None:
+        """Read on."""
+        if self._held:
+            self._held = False
+            self._control_reading()
+            if self._state is _State.BODY:
+                self._deadline(self._gateway.timeouts.client_body_idle)
+
+    def over(self) -> None:
+        """The request in hand has been answered as far as it will be."""
+        self._relay = None
+        self._held = False
+        if self._state is _State.CLOSED:
+            return
+        if self._state is _State.BODY or (self._buffer and not self._keep):
+            self._linger()
+        elif not self._keep or self._gateway.draining or (self._half_closed and not self._buffer):
+            self._close()
+        else:
+            self._request = None
+            self._state = _State.HEAD
+            if not self._stuck:  # else the time to take the answer is still running
+                self._deadline(self._gateway.timeouts.keep_alive)
+            self._control_reading()
+            self._receive()
+
+    # -- refusing and ending
+
+    def _reject(self, exchange: Exchange, reason: Reason, route: Route | None) -> None:
+        """Refuse a request whose head is sound."""
+        own = self._gateway.answers.rejection(reason, route)
+        self.answer_own(own)
+        self._gateway.record(exchange.rejected(reason, own.status, monotonic()))
+        self.over()
+
+    def _refuse(self, reason: Reason) -> None:
+        """Refuse bytes that make no sound head; the connection can't be trusted any longer."""
+        gateway = self._gateway
+        own = gateway.answers.rejection(reason, None)
+        found = _ORIGIN.search(self._buffer)
+        record = Record(monotonic(), gateway.request_id(), b"")
+        cors = gateway.cors.answer_fields(found[1] if found else None)
+        self.send(own.render(gateway.date, cors, record.request_id, CLOSE, head_only=False))
+        gateway.record(Exchange(record).rejected(reason, own.status, monotonic()))
+        self._body_left = gateway.limits.body
+        self._linger()
+
+    def _linger(self) -> None:
+        """Throw away what the client still sends, within bounds: closing with bytes unread would reset
+        the connection and could destroy the answer on its way (RFC 9112, 9.6)."""
+        self._state = _State.LINGER
+        self._fed = 0
+        self._buffer = b""
+        self._request = None
+        self._linger_left = self._gateway.limits.body
+        if self._decoder is None:
+            self._linger_left = min(self._linger_left, self._body_left)
+        if self._half_closed or self._linger_left <= 0 or self._transport is None:
+            self._close()
+            return
+        self._control_reading()
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        self._deadline(self._gateway.timeouts.linger)
+
+    def _discard(self, data: bytes) -> None:
+        self._linger_left -= len(data)
+        if self._linger_left <= 0:
+            self._close()
+
+    def _give_up(self, kind: FailureKind) -> None:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.client_gone(kind)
+        self.abort()
+
+    def _close(self) -> None:
+        """Close once everything written is sent."""
+        self._state = _State.CLOSED
+        if self._transport is not None:
+            self._transport.close()
+            self._deadline(self._gateway.timeouts.client_write)
+
+    def _control_reading(self) -> None:
+        waits = self._state is _State.ANSWER or (self._state is _State.HEAD and self._stuck)
+        pause = self._held or (waits and bool(self._buffer))
+        if pause == self._paused or self._transport is None or self._transport.is_closing():
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()

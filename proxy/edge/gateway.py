@@ -1,0 +1,168 @@
+"""What all client connections of one worker share: policies, pools, timers, counts.
+
+Built once from settings. Must not know of processes, sockets or signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from email.utils import formatdate
+from itertools import count
+
+from proxy.edge.config import ConfigDesk
+from proxy.edge.connection import ClientConnection
+from proxy.model.failure import FailureKind
+from proxy.model.record import Record
+from proxy.observe.ledger import Counter, Gauge, Ledger
+from proxy.observe.logs import AccessLog
+from proxy.policy.admission import Admission
+from proxy.policy.answers import Answers
+from proxy.policy.headers import HeaderPolicy
+from proxy.policy.origins import CorsPolicy, UnknownHeaders
+from proxy.policy.targets import Target
+from proxy.runtime.clock import wall
+from proxy.runtime.timers import TimerWheel
+from proxy.settings import Settings
+from proxy.upstream.pool import Pool
+from proxy.wire.answer import AnswerReader
+
+_log = logging.getLogger("proxy.edge")
+
+
+class Gateway:
+    """The data plane of one worker."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.timeouts = settings.timeouts
+        self.ledger = ledger
+        self.cors = CorsPolicy(settings.cors)
+        self.headers = HeaderPolicy(settings)
+        self.admission = Admission(settings, self.headers, self.cors)
+        self.answers = Answers(settings)
+        self.reader = self.headers.reader(settings)
+        self.wheel = TimerWheel(loop, self._each_second)
+        self.draining = False
+        self.date = _date_line()
+        self.connections = 0
+        self.exchanges = 0
+        self._inflight = 0
+        self._unknown_headers = UnknownHeaders()
+        self._access = AccessLog(settings.log.access, loop)
+        self._clients: set[ClientConnection] = set()
+        self._pools: dict[tuple[object, ...], Pool] = {}
+        cookies = [name.encode() for name in settings.headers.forward_cookies]
+        answer_reader = AnswerReader(fields=settings.limits.answer_fields, cookies=cookies)
+        for target in self.admission.targets:
+            if target.peer.identity not in self._pools:
+                self._pools[target.peer.identity] = Pool(target.peer, settings, answer_reader, self.wheel, ledger)
+        self._by_target = {id(t): self._pools[t.peer.identity] for t in self.admission.targets}
+        self.config_answers = ConfigDesk(self)
+        # Unique over workers and restarts without a system call per request.
+        self._id_prefix = os.urandom(6).hex().encode()
+        self._ids = count()
+
+    def protocol_factory(self, tls: bool) -> Callable[[], asyncio.Protocol]:
+        """Makes the protocol of each accepted connection."""
+        return lambda: ClientConnection(self, tls)
+
+    # -- the worker's side
+
+    def drain(self) -> None:
+        """Take no further requests: idle connections close, busy ones after their answer."""
+        self.draining = True
+        for client in list(self._clients):
+            client.drain()
+        for pool in self._pools.values():
+            pool.close()
+
+    def abort(self) -> None:
+        """The drain limit is reached: cut what is left."""
+        for client in list(self._clients):
+            client.fail(FailureKind.DRAIN_TIMEOUT)
+        for pool in self._pools.values():
+            pool.abort()
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self.abort()
+        for client in list(self._clients):
+            client.abort()
+        self.wheel.close()
+        self._access.close()
+        # Transports report their end in the loop's next turn.
+        await asyncio.sleep(0)
+
+    # -- the connections' side
+
+    def opened(self, client: ClientConnection, tls: bool) -> bool:
+        """Count a connection, after its TLS handshake if it has one; False when there is no room for it."""
+        if tls:
+            self.ledger.count(Counter.TLS_HANDSHAKES_COMPLETED)
+        self.connections += 1
+        self._clients.add(client)
+        self.ledger.count(Counter.CONNECTIONS_ACCEPTED)
+        if self.connections <= self.limits.connections:
+            return True
+        self.ledger.count(Counter.CONNECTIONS_REFUSED)
+        return False
+
+    def closed(self, client: ClientConnection) -> None:
+        """A connection is gone."""
+        self.connections -= 1
+        self._clients.discard(client)
+        self.wheel.remove(client)
+
+    def request_id(self) -> bytes:
+        """A new id: 20 or more hexadecimal digits."""
+        return b"%b%08x" % (self._id_prefix, next(self._ids))
+
+    def pool(self, target: Target) -> Pool:
+        """The connections that can carry requests to a target."""
+        return self._by_target[id(target)]
+
+    def reserve(self, size: int) -> bool:
+        """Set memory aside for a request's body; False when `limits.inflight_bytes` is used up."""
+        if self._inflight + size > self.limits.inflight_bytes:
+            return False
+        self._inflight += size
+        return True
+
+    def unreserve(self, size: int) -> None:
+        """Give it back."""
+        self._inflight -= size
+
+    def record(self, record: Record) -> None:
+        """A request is over."""
+        self.ledger.record(record)
+        self._access.record(record)
+
+    def unknown_headers(self, names: tuple[bytes, ...]) -> None:
+        """An allowed origin's preflight asked for header names that no known SDK sends."""
+        self.ledger.count(Counter.UNKNOWN_CORS_HEADERS, len(names))
+        for name in names:
+            if self._unknown_headers.first_time(name):
+                _log.warning("preflights ask for a header that no known SDK sends; granted: %r", name.decode())
+
+    def _each_second(self, now: float) -> None:
+        self.date = _date_line()
+        opened = idle = troubled = 0
+        for pool in self._pools.values():
+            pool.tick()
+            more = pool.gauges()
+            opened, idle, troubled = opened + more[0], idle + more[1], troubled + more[2]
+        ledger = self.ledger
+        ledger.gauge(Gauge.CONNECTIONS, self.connections)
+        ledger.gauge(Gauge.EXCHANGES, self.exchanges)
+        ledger.gauge(Gauge.INFLIGHT_BYTES, self._inflight)
+        ledger.gauge(Gauge.UPSTREAM_CONNECTIONS, opened)
+        ledger.gauge(Gauge.UPSTREAM_IDLE, idle)
+        ledger.gauge(Gauge.BREAKERS_OPEN, troubled)
+
+
+def _date_line() -> bytes:
+    return b"Date: " + formatdate(wall(), usegmt=True).encode() + b"\r\n"

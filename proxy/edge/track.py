@@ -1,0 +1,269 @@
+"""Carries one track request: body to the upstream, answer to the client, both as they come.
+
+Flow control runs in both directions, nothing is decoded, and a truncated message is never made
+to look complete. Must not know how either side's bytes are framed on its connection, nor decide
+what a failure means (see `exchange` and `model.failure`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.exchange import Exchange
+from proxy.model.failure import FailureKind
+from proxy.model.record import Record
+from proxy.model.verdict import Reason, Route
+from proxy.policy.admission import Admit
+from proxy.policy.headers import answer_head
+from proxy.runtime.clock import monotonic
+from proxy.runtime.timers import FAR
+from proxy.upstream.connection import UpstreamConnection
+from proxy.wire.answer import AnswerHead
+from proxy.wire.chunked import LAST_CHUNK, encode
+from proxy.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from proxy.edge.connection import ClientConnection
+    from proxy.edge.gateway import Gateway
+
+# Below this a head and its body go out in one write (one TLS record); above, the copy costs more.
+_JOIN = 32 * 1024
+
+
+class TrackRelay:
+    """One request on its way. Ends with exactly one record."""
+
+    __slots__ = (
+        "_body_complete",
+        "_client",
+        "_connection",
+        "_encoding",
+        "_exchange",
+        "_gateway",
+        "_held",
+        "_held_bytes",
+        "_pool",
+        "_reencode",
+        "_request",
+        "_reserved",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        client: ClientConnection,
+        exchange: Exchange,
+        request: RequestHead,
+        admit: Admit,
+        head: bytes,
+        reserved: int,
+    ) -> None:
+        self._gateway = gateway
+        self._client: ClientConnection | None = client
+        self._exchange = exchange
+        self._request = request
+        self._pool = gateway.pool(admit.target)
+        self._reserved = reserved
+        self._connection: UpstreamConnection | None = None
+        # What was sent so far, for as long as it can be sent once more; None when it can't.
+        self._held: list[bytes] | None = [head]
+        self._held_bytes = 0
+        self._body_complete = False
+        self._encoding = request.chunked
+        self._reencode = False
+        exchange.admit(Route.TRACK, admit.target.region)
+        gateway.exchanges += 1
+
+    def start(self) -> None:
+        """Ask for a connection."""
+        self._pool.acquire(self)
+
+    # -- the client's side
+
+    def body(self, piece: bytes, complete: bool) -> None:
+        record = self._exchange.record
+        record.received_bytes += len(piece)
+        if record.received_bytes > self._gateway.limits.body:
+            self.reject(Reason.BODY_TOO_LARGE)
+            return
+        data = encode(piece) if self._encoding and piece else piece
+        if complete:
+            self._body_complete = True
+            if self._encoding:
+                data += LAST_CHUNK
+        if self._held is not None:
+            self._held.append(data)
+            self._held_bytes += len(data)
+        if self._connection is not None:
+            self._send_on(self._connection, data)
+        elif self._client is not None and self._held_bytes >= self._gateway.limits.retry_body and not complete:
+            self._client.hold()
+
+    def _send_on(self, connection: UpstreamConnection, data: bytes) -> None:
+        if self._held is not None and self._held_bytes > self._gateway.limits.retry_body:
+            self._held = None
+        connection.write(data)
+        if self._body_complete:
+            self._request_sent(connection)
+
+    def reject(self, reason: Reason) -> None:
+        self._let_go()
+        client, self._client = self._client, None
+        status = 0
+        if client is not None and not self._exchange.answered:
+            own = self._gateway.answers.rejection(reason, Route.TRACK)
+            status = own.status
+            client.answer_own(own)
+        self._finish(self._exchange.rejected(reason, status, monotonic()))
+        if client is not None:
+            client.over() if status else client.abort()
+
+    def client_gone(self, kind: FailureKind) -> None:
+        if self._client is None:
+            return
+        self._client = None
+        if self._body_complete and not self._exchange.answered and kind is FailureKind.CLIENT_GONE:
+            return  # received whole: it is delivered all the same
+        self._let_go()
+        self._finish(self._exchange.failed(kind, monotonic()))
+
+    def client_writable(self, writable: bool) -> None:
+        connection = self._connection
+        if connection is None or not self._exchange.answered:
+            return
+        if writable:
+            connection.unhold()
+            connection.due(monotonic() + self._gateway.timeouts.upstream_stall)
+        else:
+            connection.hold()
+            connection.due(FAR)  # it is the client who is late, and it has a limit of its own
+
+    def fail(self, kind: FailureKind) -> None:
+        self._let_go()
+        self._broken(kind)
+
+    # -- the upstream's side
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        reused = connection.served > 0
+        self._exchange.connected(monotonic(), reused)
+        connection.carry(self, head_only=False)
+        held = self._held
+        assert held is not None
+        if not self._body_complete and self._client is not None:
+            self._client.unhold()  # before the writes, which may hold it again
+        if self._held_bytes <= _JOIN:
+            connection.write(b"".join(held))
+        else:
+            for data in held:
+                connection.write(data)
+        if not reused or self._held_bytes > self._gateway.limits.retry_body:
+            self._held = None
+        if self._body_complete:
+            self._request_sent(connection)
+        else:
+            connection.due(FAR)
+
+    def _request_sent(self, connection: UpstreamConnection) -> None:
+        """All of the request is handed over: from now on the upstream is waited for.
+
+        The answer must come before the SDK gives up (10 s after it began). A client that was still
+        sending by then has no such limit, and gets the time that an answer may take."""
+        connection.request_complete = True
+        timeouts = self._gateway.timeouts
+        now = monotonic()
+        total = self._exchange.record.began + timeouts.track_total
+        answer_by = now + timeouts.first_byte
+        connection.due(min(answer_by, total) if now < total else answer_by)
+
+    def upstream_writable(self, writable: bool) -> None:
+        if self._client is not None and not self._body_complete:
+            self._client.unhold() if writable else self._client.hold()
+
+    def upstream_failed(self, kind: FailureKind) -> None:
+        self._connection = None
+        self._pool.failed(kind)
+        if self._exchange.retries(kind, body_held=self._held is not None):
+            self._pool.acquire(self, fresh=True)
+        else:
+            self._broken(kind)
+
+    def answer(self, head: AnswerHead, piece: bytes, complete: bool) -> None:
+        self._pool.answered()
+        self._held = None
+        self._arrived(complete)
+        self._exchange.answer(head.status, head.status, head.skipped)
+        client = self._client
+        if client is not None:
+            # Without a length the body's end must be marked, so that a cut can be told from the end.
+            unframed = head.content_length < 0 and not head.bodiless
+            self._reencode = unframed and self._request.minor == 1
+            connection = client.persistence()
+            if unframed and not self._reencode:
+                connection = client.ends_with_answer()
+            data = answer_head(
+                head,
+                client.cors_fields(),
+                self._exchange.record.request_id,
+                Route.TRACK,
+                chunked=self._reencode,
+                connection=connection,
+            )
+            self._relay(data, piece, complete)
+        if complete:
+            self._answered_whole()
+
+    def answer_body(self, piece: bytes, complete: bool) -> None:
+        self._arrived(complete)
+        self._relay(b"", piece, complete)
+        if complete:
+            self._answered_whole()
+
+    def _relay(self, head: bytes, piece: bytes, complete: bool) -> None:
+        if self._client is None:
+            return
+        self._exchange.record.sent_bytes += len(piece)
+        if self._reencode:
+            piece = (encode(piece) if piece else b"") + (LAST_CHUNK if complete else b"")
+        if head or piece:
+            self._client.send(head + piece)
+
+    def _arrived(self, complete: bool) -> None:
+        if complete:
+            self._connection = None  # back in the pool, or somebody else's already
+        elif self._connection is not None:
+            self._connection.due(monotonic() + self._gateway.timeouts.upstream_stall)
+
+    def _answered_whole(self) -> None:
+        client, self._client = self._client, None
+        self._finish(self._exchange.relayed(monotonic()))
+        if client is not None:
+            client.over()
+
+    # -- ending
+
+    def _broken(self, kind: FailureKind) -> None:
+        """It can't be carried: say so while nothing was said yet, else cut the connection."""
+        client, self._client = self._client, None
+        answered = self._exchange.answered
+        if client is not None and not answered:
+            client.answer_own(self._gateway.answers.failure(kind))
+        self._finish(self._exchange.failed(kind, monotonic()))
+        if client is not None:
+            client.abort() if answered else client.over()
+
+    def _let_go(self) -> None:
+        """Give the upstream side up; a request that is not complete there never becomes so."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
+        else:
+            self._pool.forget(self)
+
+    def _finish(self, record: Record) -> None:
+        gateway = self._gateway
+        gateway.exchanges -= 1
+        gateway.unreserve(self._reserved)
+        self._held = None
+        gateway.record(record)

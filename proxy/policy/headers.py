@@ -1,0 +1,158 @@
+"""The head that is sent upstream, and the head that is sent back: what passes, what is added.
+
+One join per head. Must not know how heads are parsed or moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from proxy.model.verdict import Route
+from proxy.policy.client_ip import ClientIpPolicy
+from proxy.policy.routing import Match
+from proxy.policy.targets import Target
+from proxy.settings import Settings
+from proxy.wire.answer import AnswerHead
+from proxy.wire.request import RequestHead, RequestReader
+
+# A longer or odder X-Request-Id is replaced: it ends up in logs and in the answer.
+_REQUEST_ID_LIMIT = 128
+_REQUEST_ID_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@-")
+
+
+class ClientLines:
+    """The forwarding fields of one client connection, made once when nothing in a request can
+    change them, that is when the peer is not a trusted proxy."""
+
+    __slots__ = ("lines", "peer", "scheme", "trusted")
+
+    def __init__(self, policy: ClientIpPolicy, peer: str, tls: bool, drop: Set[bytes]) -> None:
+        self.peer = peer
+        self.trusted = policy.trusts(peer)
+        self.scheme = b"https" if tls else b"http"
+        self.lines = forwarding_lines(policy, peer, self.scheme, drop)
+
+
+def forwarding_lines(policy: ClientIpPolicy, address: str, scheme: bytes, drop: Set[bytes]) -> list[bytes]:
+    """X-Real-IP, X-Forwarded-For and X-Forwarded-Proto for a client at `address`, without those that the
+    operator sets or removes (`drop`, lower-case)."""
+    value = policy.forwarded(address)
+    fields = ((b"X-Real-IP", value), (b"X-Forwarded-For", value), (b"X-Forwarded-Proto", scheme))
+    return [name + b": " + value for name, value in fields if value is not None and name.lower() not in drop]
+
+
+class HeaderPolicy:
+    """Compiled from settings; one for the whole worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        edits = settings.headers.upstream
+        self._client_ip = ClientIpPolicy(settings.client_ip)
+        self._cookies = frozenset(name.encode() for name in settings.headers.forward_cookies)
+        self._set = [
+            f"{name}: {value.get_secret_value()}".encode("latin-1", "strict") for name, value in edits.set.items()
+        ]
+        self._drop = frozenset(name.lower().encode() for name in (*edits.set, *edits.remove))
+        self._host_field = b"X-Forwarded-Host: " if b"x-forwarded-host" not in self._drop else None
+        self._id_field = b"X-Request-Id: " if b"x-request-id" not in self._drop else None
+        header = settings.region.header
+        self._region_header = header.name.lower().encode() if header else None
+
+    def reader(self, settings: Settings) -> RequestReader:
+        """The reader whose heads this policy understands."""
+        note = {*_CONDITIONS, b"accept-encoding", self._region_header or b"accept-encoding"}
+        return RequestReader(
+            target=settings.limits.target, fields=settings.limits.fields, drop=self._drop, note=note | _PREFLIGHT
+        )
+
+    def client(self, peer: str, tls: bool) -> ClientLines:
+        """What stays the same over a connection from `peer`."""
+        return ClientLines(self._client_ip, peer, tls, self._drop)
+
+    def client_address(self, client: ClientLines, request: RequestHead) -> str:
+        """The address of the client behind trusted proxies, for rate limits and forwarding."""
+        if not client.trusted:
+            return client.peer
+        return self._client_ip.resolve(client.peer, request.notes.get(b"x-forwarded-for"))
+
+    def region_value(self, client: ClientLines, request: RequestHead) -> bytes | None:
+        """The region header's value, when a trusted proxy sent it."""
+        if self._region_header is None or not client.trusted:
+            return None
+        return request.notes.get(self._region_header)
+
+    def upstream_head(
+        self, request: RequestHead, client: ClientLines, target: Target, match: Match, request_id: bytes
+    ) -> bytes:
+        """The whole head for the upstream, empty line included. Path, query and every end-to-end field
+        are the client's own bytes."""
+        lines = [
+            b"%b %b%b HTTP/1.1" % (request.method, target.path(match.suffix), match.query),
+            target.host_line,
+            *request.fields,
+            *self._forwarding(request, client),
+            *self._set,
+        ]
+        if self._id_field:
+            lines.append(self._id_field + request_id)
+        if request.chunked:
+            lines.append(b"Transfer-Encoding: chunked")
+        lines += self._cookie_line(request)
+        lines += _EMPTY_LINE
+        return b"\r\n".join(lines)
+
+    def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
+        """All that may change the vendor's answer to a config request. Whose address it came from does not."""
+        parts = (
+            request.method,
+            target.region.encode(),
+            match.suffix,
+            match.query,
+            request.notes.get(b"accept-encoding", b""),
+            request.authorization or b"",
+            *self._cookie_line(request),
+        )
+        return b"\0".join(parts)
+
+    def conditions(self, request: RequestHead) -> bytes:
+        """What may turn the answer into a 304 for this client alone."""
+        return b"\0".join((b"", *(request.notes.get(name, b"") for name in _CONDITIONS)))
+
+    def _forwarding(self, request: RequestHead, client: ClientLines) -> list[bytes]:
+        lines, host = client.lines, request.host
+        if client.trusted:
+            scheme = request.notes.get(b"x-forwarded-proto", client.scheme)
+            scheme = scheme if scheme in (b"http", b"https") else client.scheme
+            lines = forwarding_lines(self._client_ip, self.client_address(client, request), scheme, self._drop)
+            host = request.notes.get(b"x-forwarded-host", host)
+        return [*lines, self._host_field + host] if host and self._host_field else lines
+
+    def _cookie_line(self, request: RequestHead) -> list[bytes]:
+        if not self._cookies:
+            return []
+        pairs = (pair.strip() for pair in request.notes.get(b"cookie", b"").split(b";"))
+        kept = [pair for pair in pairs if pair.partition(b"=")[0] in self._cookies]
+        return [b"Cookie: " + b"; ".join(kept)] if kept else []
+
+
+_EMPTY_LINE = (b"", b"")
+_CONDITIONS = (b"if-none-match", b"if-modified-since")
+_PREFLIGHT = {b"access-control-request-method", b"access-control-request-headers"}
+
+
+def answer_head(
+    answer: AnswerHead, cors_fields: bytes, request_id: bytes, route: Route, *, chunked: bool, connection: bytes
+) -> bytes:
+    """The head for the client of an upstream's answer. `cors_fields` and `connection` are ready-made
+    blocks of field lines, each line with its line end, or empty."""
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
+    # Configuration must be fresh: a cache on the way would undo a kill switch or a new sample rate.
+    caching = b"Cache-Control: no-store\r\n" if route is Route.CONFIG and not answer.cache_control else b""
+    fields = b"\r\n".join((answer.status_line, *answer.fields, b""))
+    return b"".join((fields, cors_fields, framing, caching, connection, b"X-Request-Id: ", request_id, b"\r\n\r\n"))
+
+
+def sane_request_id(value: bytes | None) -> bytes | None:
+    """A client's own X-Request-Id when it can be passed on, else None."""
+    if value and len(value) <= _REQUEST_ID_LIMIT and _REQUEST_ID_OCTETS.issuperset(value):
+        return value
+    return None

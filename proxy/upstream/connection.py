@@ -1,0 +1,318 @@
+"""One connection to an upstream: sends a request, reads its answer, knows when it may be reused.
+
+llhttp referees every byte (strict); the reader beside it finds the same bounds or the answer is
+bad. Nothing is sent to a client from here, and nothing that arrives unasked ever reaches one.
+Must not know what is carried, or for whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from proxy.model.failure import FailureKind
+from proxy.runtime.timers import Timed
+from proxy.wire.answer import AnswerHead, BadAnswer
+from proxy.wire.chunked import BadChunk, ChunkedDecoder
+from proxy.wire.referee import Referee, Refused
+
+if TYPE_CHECKING:
+    from proxy.upstream.pool import Pool
+
+
+class Carrier(Protocol):
+    """Whoever uses a connection for one exchange."""
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """A connection is there; it is the carrier's until the answer is complete or fails."""
+
+    def upstream_failed(self, kind: FailureKind) -> None:
+        """No connection was had, or it broke; nothing more comes from this attempt."""
+
+    def answer(self, head: AnswerHead, piece: bytes, complete: bool) -> None:
+        """The answer's head, with the body that came along. `complete`: that was all of it."""
+
+    def answer_body(self, piece: bytes, complete: bool) -> None:
+        """More of the body (may be empty when complete)."""
+
+    def upstream_writable(self, writable: bool) -> None:
+        """Whether the upstream takes more of the request's body."""
+
+
+class _Mode(IntEnum):
+    HEAD = 0
+    LENGTH = 1
+    CHUNKED = 2
+    UNTIL_CLOSE = 3
+
+
+# What the transport may hold of a request's body before the client is told to wait. With one
+# read of at most 256,000 bytes on top (the event loop's buffer) an exchange stays in its share.
+WRITE_HIGH = 64 * 1024
+
+
+class UpstreamConnection(asyncio.Protocol, Timed):
+    """An asyncio protocol; belongs to a Pool, and while busy to a Carrier."""
+
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_head_only",
+        "_interim",
+        "_keep_alive",
+        "_left",
+        "_messages",
+        "_mode",
+        "_pool",
+        "_referee",
+        "address",
+        "carrier",
+        "request_complete",
+        "served",
+        "transport",
+    )
+
+    def __init__(self, pool: Pool, address: str) -> None:
+        Timed.__init__(self)
+        self._pool = pool
+        self.address = address
+        self.transport: asyncio.Transport | None = None
+        self.carrier: Carrier | None = None
+        self.served = 0
+        self.request_complete = False
+        self._referee = Referee(answers=True)
+        self._messages = 0
+        self._buffer = b""
+        self._mode = _Mode.HEAD
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._head_only = False
+        self._interim = 0
+        self._keep_alive = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
+        self.transport.set_write_buffer_limits(high=WRITE_HIGH)
+
+    # -- the carrier's side
+
+    def carry(self, carrier: Carrier, *, head_only: bool) -> None:
+        """Begin an exchange. `head_only`: the answer to a HEAD request has no body."""
+        self.carrier = carrier
+        self.served += 1
+        self.request_complete = False
+        self._mode = _Mode.HEAD
+        self._head_only = head_only
+        self._interim = 0
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def due(self, deadline: float) -> None:
+        """Fail the exchange with a time-out at `deadline` (monotonic seconds)."""
+        self._pool.wheel.set(self, deadline)
+
+    def hold(self) -> None:
+        """Stop reading the answer: the client is slow."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Read on."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def drop(self) -> None:
+        """Give the exchange up: whatever was sent of the request never becomes complete."""
+        self.carrier = None
+        self.abort()
+
+    # -- the pool's side
+
+    @property
+    def usable(self) -> bool:
+        """Whether an idle connection can carry another exchange."""
+        return self.transport is not None and not self.transport.is_closing() and self._keep_alive
+
+    def retire(self) -> None:
+        """Not to be reused: its address is gone from the name."""
+        self._keep_alive = False
+
+    def close(self) -> None:
+        """Close in good order."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def expire(self, now: float) -> None:
+        if self.carrier is None:
+            self.close()  # idle for too long
+        else:
+            stalled = self._mode is not _Mode.HEAD or not self.request_complete
+            self._fail(FailureKind.UPSTREAM_STALLED if stalled else FailureKind.UPSTREAM_TIMEOUT)
+
+    # -- the transport's side
+
+    def data_received(self, data: bytes) -> None:
+        if self.carrier is None:
+            self._pool.unsolicited(self)
+            return
+        try:
+            if self._mode is _Mode.HEAD:
+                self._receive_head(data)
+            else:
+                self._receive_body(data)
+        except (Refused, BadAnswer, BadChunk):
+            self._fail(FailureKind.BAD_ANSWER)
+        except _TooLarge:
+            self._fail(FailureKind.ANSWER_TOO_LARGE)
+
+    def eof_received(self) -> None:
+        if self.carrier is not None and self._mode is _Mode.UNTIL_CLOSE:
+            self._keep_alive = False
+            self._complete(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.lost(self)
+        self._referee.close()
+        if self.carrier is not None:
+            # Any byte of an answer, an interim one too, says that the request has arrived: not to be sent again.
+            begun = self._mode is not _Mode.HEAD or self._buffer or self._interim
+            self._fail(FailureKind.TRUNCATED_ANSWER if begun else FailureKind.UPSTREAM_CLOSED)
+        self.transport = None
+
+    def pause_writing(self) -> None:
+        if self.carrier is not None:
+            self.carrier.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        if self.carrier is not None:
+            self.carrier.upstream_writable(True)
+
+    # -- reading the answer
+
+    def _receive_head(self, data: bytes) -> None:
+        fed = len(self._buffer)
+        buffer = self._buffer + data if fed else data
+        end = buffer.find(b"\r\n\r\n", max(fed - 3, 0))
+        # Three bytes of the end may be there already, whatever the cuts.
+        if (end if end >= 0 else len(buffer) - 3) > self._pool.limits.answer_head:
+            raise _TooLarge
+        if end < 0:
+            self._referee.feed(data)
+            self._buffer = buffer
+            return
+        self._buffer = b""
+        head = self._pool.reader.read(buffer[:end])
+        if head.status < 200:
+            self._interim_answer(head, buffer, fed, end + 4)
+            return
+        self._begin_body(head)
+        if self._decoder is not None:
+            pieces, used = self._decoder.feed(buffer[end + 4 :])
+            self._referee.feed(buffer[fed : end + 4 + used])
+            self._deliver(head, b"".join(pieces), self._decoder.done, len(buffer) > end + 4 + used)
+            return
+        stop = end + 4 + self._left if self._mode is not _Mode.UNTIL_CLOSE else len(buffer)
+        piece = buffer[end + 4 : stop]
+        self._left -= len(piece)
+        self._referee.feed(data if stop >= len(buffer) and not fed else buffer[fed:stop])
+        self._deliver(head, piece, self._mode is _Mode.LENGTH and not self._left, len(buffer) > stop)
+
+    def _interim_answer(self, head: AnswerHead, buffer: bytes, fed: int, end: int) -> None:
+        """1xx: swallowed, up to a bound (RFC 9110, 15.2); 101 was never asked for."""
+        self._interim += 1
+        if head.status == 101 or self._interim > self._pool.limits.interim_answers:
+            raise BadAnswer("unasked or endless interim answers")
+        self._messages += 1
+        self._referee.feed(buffer[fed:end])
+        if not self._referee.agrees(self._messages, self._messages):
+            raise BadAnswer("the answer's bounds are ambiguous")
+        if len(buffer) > end:
+            self._receive_head(buffer[end:])
+
+    def _begin_body(self, head: AnswerHead) -> None:
+        """Decide how the body ends (RFC 9112, 6.3)."""
+        self._messages += 1
+        self._keep_alive = self._keep_alive and head.keep_alive
+        self._decoder = None
+        self._left = 0
+        if self._head_only or head.bodiless:
+            self._mode = _Mode.LENGTH
+        elif head.chunked:
+            self._mode = _Mode.CHUNKED
+            self._decoder = ChunkedDecoder()
+        elif head.content_length >= 0:
+            self._mode = _Mode.LENGTH
+            self._left = head.content_length
+        else:
+            self._mode = _Mode.UNTIL_CLOSE
+            self._keep_alive = False
+
+    def _deliver(self, head: AnswerHead, piece: bytes, complete: bool, surplus: bool) -> None:
+        carrier = self.carrier
+        assert carrier is not None
+        if complete:
+            self._end(surplus)
+        carrier.answer(head, piece, complete)
+
+    def _receive_body(self, data: bytes) -> None:
+        if self._mode is _Mode.CHUNKED:
+            assert self._decoder is not None
+            pieces, used = self._decoder.feed(data)
+            self._referee.feed(data[:used])
+            piece, complete = b"".join(pieces), self._decoder.done
+        elif self._mode is _Mode.LENGTH:
+            piece = data if len(data) <= self._left else data[: self._left]
+            used = len(piece)
+            self._left -= used
+            self._referee.feed(piece)
+            complete = not self._left
+        else:
+            self._referee.feed(data)
+            piece, used, complete = data, len(data), False
+        if complete:
+            self._complete(piece, surplus=used < len(data))
+        elif self.carrier is not None and piece:
+            self.carrier.answer_body(piece, False)
+
+    def _complete(self, piece: bytes, *, surplus: bool = False) -> None:
+        carrier = self.carrier
+        assert carrier is not None
+        self._end(surplus)
+        carrier.answer_body(piece, True)
+
+    def _end(self, surplus: bool) -> None:
+        """The answer is complete: reuse the connection only if nothing about it is in doubt."""
+        if self._head_only and self._left == 0 and self._mode is _Mode.LENGTH:
+            # llhttp can't be told that this was a HEAD request and waits for a body.
+            self._referee.close()
+            self._referee = Referee(answers=True)
+            self._messages = 0
+        elif self._mode is not _Mode.UNTIL_CLOSE and not self._referee.agrees(self._messages, self._messages):
+            raise BadAnswer("the answer's bounds are ambiguous")
+        self.carrier = None
+        self._decoder = None
+        if surplus:
+            self._pool.unsolicited(self)
+        elif self._keep_alive and self.request_complete and self.usable:
+            self._pool.release(self)
+        else:
+            self.close()
+
+    def _fail(self, kind: FailureKind) -> None:
+        carrier, self.carrier = self.carrier, None
+        self.abort()
+        if carrier is not None:
+            carrier.upstream_failed(kind)
+
+
+class _TooLarge(Exception):
+    """The answer's head is over its limit."""

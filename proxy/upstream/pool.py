@@ -1,0 +1,221 @@
+"""Connections to one peer: reuse, opening, and the circuit breaker in front.
+
+Acquiring never waits in the caller: a carrier is told at once, or later by a callback. Most recently
+used connections go first, so that the others grow idle and are closed before the upstream does it.
+Must not know what the exchanges are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+
+from proxy.model.failure import FailureKind
+from proxy.observe.ledger import Counter, Ledger
+from proxy.policy.breaker import Breaker, Transition
+from proxy.policy.targets import Peer
+from proxy.runtime.clock import monotonic
+from proxy.runtime.tasks import spawn
+from proxy.runtime.timers import TimerWheel
+from proxy.settings import Settings
+from proxy.upstream.connection import Carrier, UpstreamConnection
+from proxy.upstream.resolver import Resolver, Unresolvable
+from proxy.upstream.tls import client_context
+from proxy.wire.answer import AnswerReader
+
+_log = logging.getLogger("proxy.upstream")
+
+
+class Pool:
+    """All connections of one worker to one peer."""
+
+    def __init__(self, peer: Peer, settings: Settings, reader: AnswerReader, wheel: TimerWheel, ledger: Ledger) -> None:
+        self.limits = settings.limits
+        self.reader = reader
+        self.wheel = wheel
+        self._peer = peer
+        self._timeouts = settings.timeouts
+        self._ledger = ledger
+        self._tls = client_context(peer.ca_file) if peer.tls else None
+        self._resolver = Resolver(peer.connect_host, peer.connect_port, settings.timeouts.resolve, monotonic)
+        self._breaker = Breaker(settings.breaker.failures, settings.breaker.open)
+        self._idle: list[UpstreamConnection] = []
+        self._open: set[UpstreamConnection] = set()
+        self._waiting: deque[Carrier] = deque()
+        self._connecting = 0
+        self._closed = False
+        self._aborted = False
+
+    # -- for carriers
+
+    def acquire(self, carrier: Carrier, *, fresh: bool = False) -> None:
+        """Get a connection: `carrier.connected` or `carrier.upstream_failed` follows, perhaps at once.
+        `fresh`: no idle one, because one of them has just turned out to be dead."""
+        if self._aborted:
+            carrier.upstream_failed(FailureKind.DRAIN_TIMEOUT)
+            return
+        if not self._breaker.permits(monotonic()):
+            carrier.upstream_failed(FailureKind.BREAKER_OPEN)
+            return
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.usable:
+                carrier.connected(connection)
+                return
+        if len(self._open) + self._connecting >= self.limits.upstream_connections:
+            carrier.upstream_failed(FailureKind.POOL_FULL)
+            return
+        self._waiting.append(carrier)
+        self._connecting += 1
+        spawn(self._connect(), "upstream-connect")
+
+    def forget(self, carrier: Carrier) -> None:
+        """The carrier no longer wants a connection."""
+        if carrier in self._waiting:
+            self._waiting.remove(carrier)
+
+    def answered(self) -> None:
+        """The upstream answered something: it is alive, whatever the status."""
+        if self._breaker.troubled:
+            self._note(self._breaker.succeeded(monotonic()))
+
+    def failed(self, kind: FailureKind) -> None:
+        """An exchange failed in a way that speaks about the upstream as a whole."""
+        if kind is FailureKind.UPSTREAM_TIMEOUT:
+            self._note(self._breaker.failed(monotonic()))
+
+    # -- for connections
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """A connection finished its exchange in good order."""
+        if self._waiting:
+            self._waiting.popleft().connected(connection)
+        elif self._closed or len(self._idle) >= self.limits.upstream_idle:
+            connection.close()
+        else:
+            self._idle.append(connection)
+            self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """A connection is closed."""
+        self._open.discard(connection)
+        self.wheel.remove(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def unsolicited(self, connection: UpstreamConnection) -> None:
+        """Bytes came that nobody asked for: they and the connection are thrown away."""
+        self._ledger.count(Counter.UPSTREAM_UNSOLICITED)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        connection.abort()
+
+    # -- for the worker
+
+    def tick(self) -> None:
+        """Once a second: names are asked again even while no connection is opened."""
+        if self._open and self._resolver.due:
+            spawn(self._refresh(), "upstream-resolve")
+
+    def gauges(self) -> tuple[int, int, int]:
+        """Open connections, idle ones, and 1 while the breaker is not closed."""
+        return len(self._open), len(self._idle), int(self._breaker.troubled)
+
+    def close(self) -> None:
+        """Close what is idle; busy connections close when their exchange ends."""
+        self._closed = True
+        for connection in list(self._idle):
+            connection.close()
+
+    def abort(self) -> None:
+        """Close everything now."""
+        self._closed = self._aborted = True
+        for connection in list(self._open):
+            connection.abort()
+
+    # -- opening
+
+    async def _connect(self) -> None:
+        connection: UpstreamConnection | None = None
+        kind = FailureKind.INTERNAL
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                connection, kind = await self._try_addresses()
+        except TimeoutError:
+            kind = FailureKind.CONNECT_TIMEOUT
+        finally:
+            self._connecting -= 1
+            self._settle(connection, kind)
+
+    def _settle(self, connection: UpstreamConnection | None, kind: FailureKind) -> None:
+        """An attempt is over: one who waits gets the connection, or the failure."""
+        if connection is not None:
+            self._opened(connection)
+        else:
+            self._ledger.count(Counter.UPSTREAM_CONNECT_FAILURES)
+            self._note(self._breaker.failed(monotonic()))
+            if self._waiting:
+                self._waiting.popleft().upstream_failed(kind)
+
+    async def _try_addresses(self) -> tuple[UpstreamConnection | None, FailureKind]:
+        kind = FailureKind.RESOLVE
+        try:
+            addresses = await self._resolver.order()
+        except Unresolvable as error:
+            _log.warning("%s: %s", self._peer, error)
+            return None, kind
+        # One dead address must not use up the time of all.
+        share = max(self._timeouts.connect / len(addresses), self._timeouts.connect / 4)
+        for address in addresses:
+            connection = UpstreamConnection(self, address)
+            kind = await self._try(connection, address, share)
+            if connection.transport is not None and not connection.transport.is_closing():
+                return connection, kind
+            self._resolver.addresses.failed[address] = monotonic()
+        return None, kind
+
+    async def _try(self, connection: UpstreamConnection, address: str, share: float) -> FailureKind:
+        """One attempt; what it returns only matters when it failed."""
+        loop = asyncio.get_running_loop()
+        name = self._peer.server_name if self._tls else None
+        try:
+            async with asyncio.timeout(share):
+                await loop.create_connection(
+                    lambda: connection, address, self._peer.connect_port, ssl=self._tls, server_hostname=name
+                )
+        except ssl.SSLError as error:
+            _log.error("TLS with %s failed: %s", self._peer, error)
+            return FailureKind.TLS
+        except ConnectionRefusedError:
+            return FailureKind.CONNECT_REFUSED
+        except TimeoutError:
+            return FailureKind.CONNECT_TIMEOUT
+        except OSError as error:
+            _log.warning("connecting to %s failed: %s", self._peer, error)
+            return FailureKind.CONNECT_ERROR
+        return FailureKind.UPSTREAM_CLOSED
+
+    def _opened(self, connection: UpstreamConnection) -> None:
+        self._ledger.count(Counter.UPSTREAM_CONNECTS)
+        self._open.add(connection)
+        self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
+        self.release(connection)
+
+    async def _refresh(self) -> None:
+        """Ask for the name again and let go of addresses that it no longer has."""
+        await self._resolver.refresh()
+        known = self._resolver.addresses.known
+        for connection in list(self._open):
+            if connection.address not in known:
+                connection.retire()
+                if connection in self._idle:
+                    connection.close()
+
+    def _note(self, transition: Transition | None) -> None:
+        if transition is None:
+            return
+        _log.warning("circuit breaker of %s: %s", self._peer, transition.name.lower())
+        if transition is Transition.OPENED:
+            self._ledger.count(Counter.BREAKER_OPENED)
