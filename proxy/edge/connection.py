@@ -12,19 +12,17 @@ import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, cast
 
-from proxy.edge.config import ConfigRelay
-from proxy.edge.track import TrackRelay
+from proxy.edge.reception import receive
 from proxy.exchange import Exchange
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
-from proxy.model.verdict import Reason, Route
-from proxy.policy.admission import Admit, allowed_methods
-from proxy.policy.answers import CLOSE, CONTINUE, KEEP_ALIVE, OwnAnswer, preflight_answer
+from proxy.model.verdict import Reason
+from proxy.policy.answers import CLOSE, KEEP_ALIVE, OwnAnswer
 from proxy.policy.headers import ClientLines, sane_request_id
-from proxy.policy.routing import Match
 from proxy.runtime.clock import monotonic
 from proxy.runtime.timers import FAR, Timed
-from proxy.wire.chunked import BadChunk, ChunkedDecoder
+from proxy.wire.body import BodyReader
+from proxy.wire.chunked import BadChunk
 from proxy.wire.referee import Complaint, Referee, Refused
 from proxy.wire.request import RequestHead
 
@@ -79,27 +77,26 @@ class ClientConnection(asyncio.Protocol, Timed):
     """An asyncio protocol, one per accepted connection."""
 
     __slots__ = (
-        "_body_left",
+        "_body",
         "_buffer",
-        "_decoder",
         "_fed",
         "_gateway",
         "_half_closed",
         "_held",
         "_keep",
-        "_lines",
         "_linger_left",
         "_messages",
         "_paused",
         "_receiving",
         "_referee",
-        "_relay",
         "_request",
-        "_request_id",
         "_state",
         "_stuck",
         "_tls",
         "_transport",
+        "lines",
+        "relay",
+        "request_id",
     )
 
     def __init__(self, gateway: Gateway, tls: bool) -> None:
@@ -107,18 +104,17 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._gateway = gateway
         self._tls = tls
         self._transport: asyncio.Transport | None = None
-        self._lines: ClientLines | None = None
+        self.lines: ClientLines  # known once there is a peer
         self._referee = Referee()
         self._messages = 0
         self._state = _State.HEAD
         self._buffer = b""
         self._fed = 0  # bytes of the buffer that llhttp has seen
         self._receiving = False
-        self._relay: Relay | None = None
+        self.relay: Relay | None = None
         self._request: RequestHead | None = None
-        self._request_id = b""
-        self._body_left = 0
-        self._decoder: ChunkedDecoder | None = None
+        self.request_id = b""
+        self._body = BodyReader()
         self._held = False  # reading stopped by the relay
         self._paused = False  # reading stopped at the transport
         self._stuck = False  # the client does not take what is written
@@ -132,7 +128,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         peer = transport.get_extra_info("peername")
-        self._lines = self._gateway.headers.client(peer[0] if peer else "", self._tls)
+        self.lines = self._gateway.headers.client(peer[0] if peer else "", self._tls)
         room = self._gateway.opened(self, self._tls)
         self._deadline(FIRST_BYTE_WHILE_DRAINING if self._gateway.draining else self._gateway.timeouts.keep_alive)
         if not room:
@@ -157,8 +153,8 @@ class ClientConnection(asyncio.Protocol, Timed):
             return not self._tls  # TLS can't be closed by halves (RFC 8446, 6.1 notwithstanding)
         if self._state is _State.HEAD and self._buffer:
             self._refuse(Reason.INCOMPLETE)
-        elif self._relay is not None:
-            self._relay.client_gone(FailureKind.CLIENT_GONE)
+        elif self.relay is not None:
+            self.relay.client_gone(FailureKind.CLIENT_GONE)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -167,15 +163,15 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._referee.close()
         self._transport = None
         self._buffer = b""
-        relay, self._relay = self._relay, None
+        relay, self.relay = self.relay, None
         if relay is not None:
             relay.client_gone(FailureKind.CLIENT_GONE)
 
     def pause_writing(self) -> None:
         self._stuck = True
         self._deadline(self._gateway.timeouts.client_write)
-        if self._relay is not None:
-            self._relay.client_writable(False)
+        if self.relay is not None:
+            self.relay.client_writable(False)
 
     def resume_writing(self) -> None:
         self._stuck = False
@@ -187,15 +183,15 @@ class ClientConnection(asyncio.Protocol, Timed):
             _State.CLOSED: timeouts.client_write,
         }
         self._deadline(patience.get(self._state, FAR))
-        if self._relay is not None:
-            self._relay.client_writable(True)
+        if self.relay is not None:
+            self.relay.client_writable(True)
         self._control_reading()
         self._receive()
 
     # -- deadlines
 
     def expire(self, now: float) -> None:
-        relay = self._relay
+        relay = self.relay
         if self._stuck:
             self._give_up(FailureKind.CLIENT_STALLED)
         elif self._state is _State.HEAD and self._buffer:
@@ -230,8 +226,8 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     def fail(self, kind: FailureKind) -> None:
         """End now, with an answer if a request is in hand."""
-        if self._relay is not None:
-            self._relay.fail(kind)
+        if self.relay is not None:
+            self.relay.fail(kind)
         if self._state is not _State.CLOSED:
             self._close()
 
@@ -297,125 +293,45 @@ class ClientConnection(asyncio.Protocol, Timed):
         if isinstance(request, Reason):
             self._refuse(request)
             return
-        piece, stop, complete = self._first_piece(request, buffer, end + 4)
-        self._referee.feed(buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
+        body = self._body
+        body.begin(max(request.content_length, 0), chunked=request.chunked)
+        piece, used = body.feed(buffer[end + 4 :])
+        stop = end + 4 + used
         self._messages += 1
-        if not self._referee.agrees(self._messages, self._messages - (not complete)):
-            raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
+        self._check(buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
         self._fed = 0
         self._buffer = buffer[stop:]
-        self._begin(request, piece, complete)
+        self._request = request
+        self.request_id = sane_request_id(request.notes.get(b"x-request-id")) or self._gateway.request_id()
+        self._state = _State.ANSWER if body.complete else _State.BODY
+        self._deadline(FAR if body.complete else self._gateway.timeouts.client_body_idle)
+        receive(self._gateway, self, request, piece, body.complete)
 
-    def _first_piece(self, request: RequestHead, buffer: bytes, start: int) -> tuple[bytes, int, bool]:
-        """The body bytes that came with the head, where they end, and whether the body is complete."""
-        self._decoder = None
-        if request.chunked:
-            self._decoder = ChunkedDecoder()
-            pieces, used = self._decoder.feed(buffer[start:])
-            return b"".join(pieces), start + used, self._decoder.done
-        length = max(request.content_length, 0)
-        piece = buffer[start : start + length]
-        self._body_left = length - len(piece)
-        return piece, start + len(piece), not self._body_left
+    def _check(self, data: bytes) -> None:
+        """Show llhttp what is about to be acted on; it must see the same messages as we do."""
+        self._referee.feed(data)
+        if not self._referee.agrees(self._messages, self._messages - (not self._body.complete)):
+            raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
 
     # -- reading bodies
 
     def _receive_body(self, data: bytes) -> None:
+        body = self._body
         try:
-            piece, used, complete = self._next_piece(data)
-            self._referee.feed(data if used == len(data) else data[:used])
-            if not self._referee.agrees(self._messages, self._messages - (not complete)):
-                raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
+            piece, used = body.feed(data)
+            self._check(data if used == len(data) else data[:used])
         except (BadChunk, Refused):
-            if self._relay is not None:
-                self._relay.reject(Reason.BAD_FRAMING)
+            if self.relay is not None:
+                self.relay.reject(Reason.BAD_FRAMING)
             return
-        if complete:
+        if body.complete:
             self._state = _State.ANSWER
             self._buffer = data[used:]
             self._gateway.wheel.set(self, FAR)
         else:
             self._deadline(self._gateway.timeouts.client_body_idle)
-        if self._relay is not None and (piece or complete):
-            self._relay.body(piece, complete)
-
-    def _next_piece(self, data: bytes) -> tuple[bytes, int, bool]:
-        if self._decoder is not None:
-            pieces, used = self._decoder.feed(data)
-            return b"".join(pieces), used, self._decoder.done
-        piece = data if len(data) <= self._body_left else data[: self._body_left]
-        self._body_left -= len(piece)
-        return piece, len(piece), not self._body_left
-
-    # -- beginning a request
-
-    def _begin(self, request: RequestHead, piece: bytes, complete: bool) -> None:
-        gateway = self._gateway
-        assert self._lines is not None
-        now = monotonic()
-        self._request = request
-        self._request_id = sane_request_id(request.notes.get(b"x-request-id")) or gateway.request_id()
-        self._state = _State.ANSWER if complete else _State.BODY
-        self._gateway.wheel.set(self, FAR if complete else now + gateway.timeouts.client_body_idle)
-        exchange = Exchange(Record(now, self._request_id, request.method))
-        match = gateway.admission.match(request)
-        if isinstance(match, Reason):
-            self._reject(exchange, match, None)
-            return
-        exchange.record.route = match.route
-        if request.method == b"OPTIONS":
-            self._preflight(exchange, request, match)
-            return
-        verdict = gateway.admission.judge(request, match, self._lines, now)
-        if isinstance(verdict, Reason):
-            self._reject(exchange, verdict, match.route)
-        elif match.route is Route.CONFIG:
-            self._fetch(exchange, request, verdict)
-        else:
-            self._carry(exchange, request, verdict, piece, complete)
-
-    def _preflight(self, exchange: Exchange, request: RequestHead, match: Match) -> None:
-        if request.has_body:
-            self._reject(exchange, Reason.UNEXPECTED_BODY, match.route)
-            return
-        gateway = self._gateway
-        method = request.notes.get(b"access-control-request-method")
-        names = request.notes.get(b"access-control-request-headers")
-        fields, unknown = gateway.cors.preflight_fields(request.origin, method, names, match.route)
-        if unknown:
-            gateway.unknown_headers(unknown)
-        if method is None:
-            fields += b"Allow: " + allowed_methods(match.route) + b"\r\n"
-        self.send(preflight_answer(gateway.date, fields, self._request_id, self.persistence()))
-        gateway.record(exchange.preflighted(monotonic()))
-        self.over()
-
-    def _fetch(self, exchange: Exchange, request: RequestHead, admit: Admit) -> None:
-        if request.has_body:
-            self._reject(exchange, Reason.UNEXPECTED_BODY, Route.CONFIG)
-            return
-        assert self._lines is not None
-        relay = ConfigRelay(self._gateway, self, exchange, request)
-        self._relay = relay
-        relay.begin(admit, self._lines)
-
-    def _carry(self, exchange: Exchange, request: RequestHead, admit: Admit, piece: bytes, complete: bool) -> None:
-        gateway = self._gateway
-        assert self._lines is not None
-        share = gateway.limits.exchange_bytes
-        reserved = min(request.content_length, share) if request.content_length >= 0 else share
-        if not gateway.reserve(reserved):
-            self._reject(exchange, Reason.MEMORY, Route.TRACK)
-            return
-        if request.expects_continue and not complete and not piece:
-            self.send(CONTINUE)
-        head = gateway.headers.upstream_head(request, self._lines, admit.target, admit.match, self._request_id)
-        relay = TrackRelay(gateway, self, exchange, request, admit, head, reserved)
-        self._relay = relay
-        if piece or complete:
-            relay.body(piece, complete)
-        if self._relay is relay:
-            relay.start()
+        if self.relay is not None and (piece or body.complete):
+            self.relay.body(piece, body.complete)
 
     # -- answering: what relays call
 
@@ -454,7 +370,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         if own.close:
             connection, self._keep = CLOSE, False
         head_only = self._request is not None and self._request.method == b"HEAD"
-        self.send(own.render(self._gateway.date, self.cors_fields(), self._request_id, connection, head_only=head_only))
+        self.send(own.render(self._gateway.date, self.cors_fields(), self.request_id, connection, head_only=head_only))
 
     def hold(self) -> None:
         """Stop reading: the upstream takes no more for now."""
@@ -473,7 +389,7 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     def over(self) -> None:
         """The request in hand has been answered as far as it will be."""
-        self._relay = None
+        self.relay = None
         self._held = False
         if self._state is _State.CLOSED:
             return
@@ -491,13 +407,6 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     # -- refusing and ending
 
-    def _reject(self, exchange: Exchange, reason: Reason, route: Route | None) -> None:
-        """Refuse a request whose head is sound."""
-        own = self._gateway.answers.rejection(reason, route)
-        self.answer_own(own)
-        self._gateway.record(exchange.rejected(reason, own.status, monotonic()))
-        self.over()
-
     def _refuse(self, reason: Reason) -> None:
         """Refuse bytes that make no sound head; the connection can't be trusted any longer."""
         gateway = self._gateway
@@ -507,7 +416,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         cors = gateway.cors.answer_fields(found[1] if found else None)
         self.send(own.render(gateway.date, cors, record.request_id, CLOSE, head_only=False))
         gateway.record(Exchange(record).rejected(reason, own.status, monotonic()))
-        self._body_left = gateway.limits.body
+        self._body.begin(gateway.limits.body)  # whatever there is of it
         self._linger()
 
     def _linger(self) -> None:
@@ -518,8 +427,8 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._buffer = b""
         self._request = None
         self._linger_left = self._gateway.limits.body
-        if self._decoder is None:
-            self._linger_left = min(self._linger_left, self._body_left)
+        if self._body.counted:
+            self._linger_left = min(self._linger_left, self._body.left)
         if self._half_closed or self._linger_left <= 0 or self._transport is None:
             self._close()
             return
@@ -534,7 +443,7 @@ class ClientConnection(asyncio.Protocol, Timed):
             self._close()
 
     def _give_up(self, kind: FailureKind) -> None:
-        relay, self._relay = self._relay, None
+        relay, self.relay = self.relay, None
         if relay is not None:
             relay.client_gone(kind)
         self.abort()

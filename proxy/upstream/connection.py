@@ -8,13 +8,13 @@ Must not know what is carried, or for whom.
 from __future__ import annotations
 
 import asyncio
-from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, cast
 
 from proxy.model.failure import FailureKind
 from proxy.runtime.timers import Timed
 from proxy.wire.answer import AnswerHead, BadAnswer
-from proxy.wire.chunked import BadChunk, ChunkedDecoder
+from proxy.wire.body import BodyReader
+from proxy.wire.chunked import BadChunk
 from proxy.wire.referee import Referee, Refused
 
 if TYPE_CHECKING:
@@ -40,13 +40,6 @@ class Carrier(Protocol):
         """Whether the upstream takes more of the request's body."""
 
 
-class _Mode(IntEnum):
-    HEAD = 0
-    LENGTH = 1
-    CHUNKED = 2
-    UNTIL_CLOSE = 3
-
-
 # What the transport may hold of a request's body before the client is told to wait. With one
 # read of at most 256,000 bytes on top (the event loop's buffer) an exchange stays in its share.
 WRITE_HIGH = 64 * 1024
@@ -56,14 +49,13 @@ class UpstreamConnection(asyncio.Protocol, Timed):
     """An asyncio protocol; belongs to a Pool, and while busy to a Carrier."""
 
     __slots__ = (
+        "_body",
         "_buffer",
-        "_decoder",
         "_head_only",
+        "_head_read",
         "_interim",
         "_keep_alive",
-        "_left",
         "_messages",
-        "_mode",
         "_pool",
         "_referee",
         "address",
@@ -84,9 +76,8 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         self._referee = Referee(answers=True)
         self._messages = 0
         self._buffer = b""
-        self._mode = _Mode.HEAD
-        self._left = 0
-        self._decoder: ChunkedDecoder | None = None
+        self._body = BodyReader()
+        self._head_read = False
         self._head_only = False
         self._interim = 0
         self._keep_alive = True
@@ -102,7 +93,7 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         self.carrier = carrier
         self.served += 1
         self.request_complete = False
-        self._mode = _Mode.HEAD
+        self._head_read = False
         self._head_only = head_only
         self._interim = 0
 
@@ -155,7 +146,7 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         if self.carrier is None:
             self.close()  # idle for too long
         else:
-            stalled = self._mode is not _Mode.HEAD or not self.request_complete
+            stalled = self._head_read or not self.request_complete
             self._fail(FailureKind.UPSTREAM_STALLED if stalled else FailureKind.UPSTREAM_TIMEOUT)
 
     # -- the transport's side
@@ -165,18 +156,17 @@ class UpstreamConnection(asyncio.Protocol, Timed):
             self._pool.unsolicited(self)
             return
         try:
-            if self._mode is _Mode.HEAD:
-                self._receive_head(data)
-            else:
+            if self._head_read:
                 self._receive_body(data)
+            else:
+                self._receive_head(data)
         except (Refused, BadAnswer, BadChunk):
             self._fail(FailureKind.BAD_ANSWER)
         except _TooLarge:
             self._fail(FailureKind.ANSWER_TOO_LARGE)
 
     def eof_received(self) -> None:
-        if self.carrier is not None and self._mode is _Mode.UNTIL_CLOSE:
-            self._keep_alive = False
+        if self.carrier is not None and self._head_read and self._body.until_close:
             self._complete(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -184,7 +174,7 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         self._referee.close()
         if self.carrier is not None:
             # Any byte of an answer, an interim one too, says that the request has arrived: not to be sent again.
-            begun = self._mode is not _Mode.HEAD or self._buffer or self._interim
+            begun = self._head_read or self._buffer or self._interim
             self._fail(FailureKind.TRUNCATED_ANSWER if begun else FailureKind.UPSTREAM_CLOSED)
         self.transport = None
 
@@ -215,16 +205,14 @@ class UpstreamConnection(asyncio.Protocol, Timed):
             self._interim_answer(head, buffer, fed, end + 4)
             return
         self._begin_body(head)
-        if self._decoder is not None:
-            pieces, used = self._decoder.feed(buffer[end + 4 :])
-            self._referee.feed(buffer[fed : end + 4 + used])
-            self._deliver(head, b"".join(pieces), self._decoder.done, len(buffer) > end + 4 + used)
-            return
-        stop = end + 4 + self._left if self._mode is not _Mode.UNTIL_CLOSE else len(buffer)
-        piece = buffer[end + 4 : stop]
-        self._left -= len(piece)
-        self._referee.feed(data if stop >= len(buffer) and not fed else buffer[fed:stop])
-        self._deliver(head, piece, self._mode is _Mode.LENGTH and not self._left, len(buffer) > stop)
+        piece, used = self._body.feed(buffer[end + 4 :])
+        stop = end + 4 + used
+        self._referee.feed(data if stop == len(buffer) and not fed else buffer[fed:stop])
+        carrier = self.carrier
+        assert carrier is not None
+        if self._body.complete:
+            self._end(stop < len(buffer))
+        carrier.answer(head, piece, self._body.complete)
 
     def _interim_answer(self, head: AnswerHead, buffer: bytes, fed: int, end: int) -> None:
         """1xx: swallowed, up to a bound (RFC 9110, 15.2); 101 was never asked for."""
@@ -241,44 +229,18 @@ class UpstreamConnection(asyncio.Protocol, Timed):
     def _begin_body(self, head: AnswerHead) -> None:
         """Decide how the body ends (RFC 9112, 6.3)."""
         self._messages += 1
+        self._head_read = True
         self._keep_alive = self._keep_alive and head.keep_alive
-        self._decoder = None
-        self._left = 0
         if self._head_only or head.bodiless:
-            self._mode = _Mode.LENGTH
-        elif head.chunked:
-            self._mode = _Mode.CHUNKED
-            self._decoder = ChunkedDecoder()
-        elif head.content_length >= 0:
-            self._mode = _Mode.LENGTH
-            self._left = head.content_length
+            self._body.begin(0)
         else:
-            self._mode = _Mode.UNTIL_CLOSE
-            self._keep_alive = False
-
-    def _deliver(self, head: AnswerHead, piece: bytes, complete: bool, surplus: bool) -> None:
-        carrier = self.carrier
-        assert carrier is not None
-        if complete:
-            self._end(surplus)
-        carrier.answer(head, piece, complete)
+            unframed = not head.chunked and head.content_length < 0
+            self._body.begin(max(head.content_length, 0), chunked=head.chunked, until_close=unframed)
 
     def _receive_body(self, data: bytes) -> None:
-        if self._mode is _Mode.CHUNKED:
-            assert self._decoder is not None
-            pieces, used = self._decoder.feed(data)
-            self._referee.feed(data[:used])
-            piece, complete = b"".join(pieces), self._decoder.done
-        elif self._mode is _Mode.LENGTH:
-            piece = data if len(data) <= self._left else data[: self._left]
-            used = len(piece)
-            self._left -= used
-            self._referee.feed(piece)
-            complete = not self._left
-        else:
-            self._referee.feed(data)
-            piece, used, complete = data, len(data), False
-        if complete:
+        piece, used = self._body.feed(data)
+        self._referee.feed(data if used == len(data) else data[:used])
+        if self._body.complete:
             self._complete(piece, surplus=used < len(data))
         elif self.carrier is not None and piece:
             self.carrier.answer_body(piece, False)
@@ -291,15 +253,16 @@ class UpstreamConnection(asyncio.Protocol, Timed):
 
     def _end(self, surplus: bool) -> None:
         """The answer is complete: reuse the connection only if nothing about it is in doubt."""
-        if self._head_only and self._left == 0 and self._mode is _Mode.LENGTH:
+        if self._head_only:
             # llhttp can't be told that this was a HEAD request and waits for a body.
             self._referee.close()
             self._referee = Referee(answers=True)
             self._messages = 0
-        elif self._mode is not _Mode.UNTIL_CLOSE and not self._referee.agrees(self._messages, self._messages):
+        elif self._body.until_close:
+            self._keep_alive = False
+        elif not self._referee.agrees(self._messages, self._messages):
             raise BadAnswer("the answer's bounds are ambiguous")
         self.carrier = None
-        self._decoder = None
         if surplus:
             self._pool.unsolicited(self)
         elif self._keep_alive and self.request_complete and self.usable:
