@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 from proxy.model.verdict import Reason
+from proxy.wire.recall import Recall, split
 
 # What becomes of a field, by its name. FORWARD is 0 so that the usual case is one truth test.
 FORWARD, DROP, HOST, LENGTH, CODING, CONNECTION, EXPECT, ORIGIN, AUTHORIZATION, UPGRADE, NOTE = range(11)
@@ -64,7 +65,8 @@ class RequestHead:
     `fields` are the end-to-end field lines as received, in order, without line ends, the fields
     named above left out (Content-Length, Origin and Authorization stay in). `content_length` is in
     bytes, -1 when absent. `minor` is the HTTP/1 minor version. `notes` holds the values of the
-    fields that were set aside, by lower-case name; repeated ones are joined by ", ".
+    fields that were set aside, by lower-case name; repeated ones are joined by ", ". Heads with the same
+    fields may share `fields` and `notes`: they are not to be changed.
     """
 
     __slots__ = (
@@ -125,24 +127,39 @@ class RequestReader:
         self._never_nominated = _NEVER_NOMINATED | noted
         self._kinds: dict[bytes, int] = dict(self._base)
         self._hosts: set[bytes] = set()
+        self._recall = Recall()
 
     def read(self, head: bytes) -> RequestHead | Reason:
         """Read one head: the bytes up to and without the empty line. Returns the Reason to refuse it."""
-        first, *lines = head.split(b"\r\n")
-        if len(lines) > self._fields:
-            return Reason.HEAD_TOO_LARGE
+        end = head.find(b"\r\n")
+        first, block = (head, b"") if end < 0 else (head[:end], head[end:])
         try:
             request = self._request_line(first)
-            self._read_fields(request, lines)
-            return self._judge(request)
+            parts = split(block)
+            if not self._recall.fill(request, block, parts):
+                self._read_block(request, block)
+                self._recall.learn(request, block, parts)
+            return request
         except _Rejected as rejected:
             return rejected.reason
+
+    def _read_block(self, request: RequestHead, block: bytes) -> None:
+        lines = block.split(b"\r\n")[1:]
+        if len(lines) > self._fields:
+            raise _Rejected(Reason.HEAD_TOO_LARGE)
+        self._read_fields(request, lines)
+        if not request.host and request.minor:
+            raise _Rejected(Reason.BAD_HOST)
+        if request.chunked and (request.content_length >= 0 or not request.minor):
+            raise _Rejected(Reason.BAD_FRAMING)
 
     def _request_line(self, line: bytes) -> RequestHead:
         parts = line.split(b" ")
         if len(parts) != 3 or not parts[0].isalpha():
             raise _Rejected(Reason.BAD_REQUEST)
         method, target, version = parts
+        if method == b"CONNECT" or method == b"TRACE":
+            raise _Rejected(Reason.TUNNEL)
         if len(target) > self._target:
             raise _Rejected(Reason.TARGET_TOO_LONG)
         if not _TARGET.match(target):
@@ -231,16 +248,6 @@ class RequestReader:
             self._kinds.update(self._base)
         self._kinds[name] = kind
         return kind
-
-    @staticmethod
-    def _judge(request: RequestHead) -> RequestHead:
-        if request.method in (b"CONNECT", b"TRACE"):
-            raise _Rejected(Reason.TUNNEL)
-        if not request.host and request.minor:
-            raise _Rejected(Reason.BAD_HOST)
-        if request.chunked and (request.content_length >= 0 or not request.minor):
-            raise _Rejected(Reason.BAD_FRAMING)
-        return request
 
 
 def _length(request: RequestHead, value: bytes) -> None:
