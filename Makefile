@@ -1,0 +1,87 @@
+# Everything that is done with this project, on a developer's machine and in CI. `make` alone lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The oldest supported Python first: it is the one that the lock files were resolved for.
+NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$each -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$each && break; \
+	done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP_TOOLS := pip-tools==7.6.2
+LOCKS := requirements-build.lock requirements.lock
+# Says how long each stage of `make test` took.
+STAGE := .ci/stage
+# One process for each core. A file's tests stay together: they share the processes that they start.
+PYTEST := $(BIN)/python -m pytest -n $(shell nproc) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test tools lint types layers unit bench lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed  ## .venv with the gateway in it, from the lock files
+run: $(VENV)/.installed  ## the gateway on :8080 in front of a stand-in vendor; Ctrl-C ends both
+	@$(BIN)/replay-gateway demo
+
+test: $(VENV)/.installed-test  ## every check and every test; as root it installs the programs that they need
+	@$(STAGE) tools .ci/tools
+	@$(STAGE) lint $(MAKE) --no-print-directory lint
+	@$(STAGE) types $(MAKE) --no-print-directory types
+	@$(STAGE) layers $(MAKE) --no-print-directory layers
+	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
+	@$(STAGE) pytest $(PYTEST)
+
+tools:  ## the programs that the tests need: says what is missing, as root installs it
+	@.ci/tools
+
+lint: $(VENV)/.installed-test  ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-test  ## mypy, strict
+	@$(BIN)/mypy
+
+layers: $(VENV)/.installed-test  ## import-linter: which module may import which
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/.installed-test  ## the fast tests only: no browser, no nginx, no gateway processes
+	@$(PYTEST) tests/unit
+
+bench: $(VENV)/.installed-test  ## CPU time per request beside a tuned nginx
+	@$(BIN)/python nginx-compare/cpu_per_request.py
+
+lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
+	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps)
+	@$(call compile,requirements.lock,--extra=demo)
+	@$(call compile,requirements-test.lock,--extra=demo --extra=test --constraint=requirements.lock)
+
+clean:  ## remove whatever make has made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/browser/sdk/node_modules tests/browser/sdk/build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed:" \
+		"apt-get install python3 python3-venv, or make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml $(LOCKS) | $(BIN)/python
+	$(PIP) install --require-hashes $(LOCKS:%=--requirement %)
+	$(PIP) install --no-deps --no-build-isolation --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
+	$(PIP) install --require-hashes --requirement requirements-test.lock
+	@touch $@
+
+$(VENV)/.lock-tools/bin/pip-compile: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/.lock-tools
+	$(VENV)/.lock-tools/bin/python -m pip --disable-pip-version-check --quiet install $(PIP_TOOLS)
+
+# Only the public index is asked, whatever this machine's pip is configured to do; its address is not written down.
+compile = PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/.lock-tools/bin/pip-compile \
+	--no-config --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --pip-args=--isolated \
+	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	$(2) --output-file=$(1) pyproject.toml
