@@ -200,7 +200,7 @@ class ConfigRelay:
         desk = gateway.config_answers
         identity = gateway.headers.config_identity(request, admit.target, admit.match)
         self._key = hashlib.sha256(identity).digest()
-        question = hashlib.sha256(identity + gateway.headers.conditions(request)).digest()
+        question = hashlib.sha256(identity + gateway.headers.config_question(request, admit.match)).digest()
         fetch = desk.join(question)
         if fetch is None:
             head = gateway.headers.upstream_head(request, lines, admit.target, admit.match, record.request_id)

@@ -416,19 +416,18 @@ class ClientConnection(asyncio.Protocol, Timed):
         cors = gateway.cors.answer_fields(found[1] if found else None)
         self.send(own.render(gateway.date, cors, record.request_id, CLOSE, head_only=False))
         gateway.record(Exchange(record).rejected(reason, own.status, monotonic()))
-        self._body.begin(gateway.limits.body)  # whatever there is of it
         self._linger()
 
     def _linger(self) -> None:
         """Throw away what the client still sends, within bounds: closing with bytes unread would reset
         the connection and could destroy the answer on its way (RFC 9112, 9.6)."""
+        self._linger_left = self._gateway.limits.body
+        if self._state is _State.BODY and self._body.counted:
+            self._linger_left = min(self._linger_left, self._body.left)
         self._state = _State.LINGER
         self._fed = 0
         self._buffer = b""
         self._request = None
-        self._linger_left = self._gateway.limits.body
-        if self._body.counted:
-            self._linger_left = min(self._linger_left, self._body.left)
         if self._half_closed or self._linger_left <= 0 or self._transport is None:
             self._close()
             return

@@ -101,21 +101,25 @@ class HeaderPolicy:
         return b"\r\n".join(lines)
 
     def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
-        """All that may change the vendor's answer to a config request. Whose address it came from does not."""
+        """All that may change what the vendor's configuration says. Whose address it is asked from does not,
+        nor does the session's number, which SDKs up to 1.28 put into the query: with it, no answer would
+        ever serve a second visit."""
+        parameters = match.query[1:].split(b"&")
         parts = (
             request.method,
             target.region.encode(),
             match.suffix,
-            match.query,
+            b"&".join(each for each in parameters if not each.startswith(b"session_id=")),
             request.notes.get(b"accept-encoding", b""),
             request.authorization or b"",
             *self._cookie_line(request),
         )
         return b"\0".join(parts)
 
-    def conditions(self, request: RequestHead) -> bytes:
-        """What may turn the answer into a 304 for this client alone."""
-        return b"\0".join((b"", *(request.notes.get(name, b"") for name in _CONDITIONS)))
+    def config_question(self, request: RequestHead, match: Match) -> bytes:
+        """What else makes two questions different: the whole query, and what may turn the answer into a 304
+        for one client alone."""
+        return b"\0".join((b"", match.query, *(request.notes.get(name, b"") for name in _CONDITIONS)))
 
     def _forwarding(self, request: RequestHead, client: ClientLines) -> list[bytes]:
         lines, host = client.lines, request.host

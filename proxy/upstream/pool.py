@@ -132,6 +132,8 @@ class Pool:
     def abort(self) -> None:
         """Close everything now."""
         self._closed = self._aborted = True
+        while self._waiting:
+            self._waiting.popleft().upstream_failed(FailureKind.DRAIN_TIMEOUT)
         for connection in list(self._open):
             connection.abort()
 
@@ -193,7 +195,7 @@ class Pool:
         except TimeoutError:
             return FailureKind.CONNECT_TIMEOUT
         except OSError as error:
-            _log.warning("connecting to %s failed: %s", self._peer, error)
+            _log.warning("connecting to %s failed: %r", self._peer, error)  # the text of some is empty
             return FailureKind.CONNECT_ERROR
         return FailureKind.UPSTREAM_CLOSED
 

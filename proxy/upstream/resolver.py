@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.runtime.tasks import spawn
+
 # An address that failed is tried last for so many seconds.
 PENALTY = 10.0
 # More addresses than this are not tried or kept; public names have at most a dozen.
@@ -52,7 +54,7 @@ class Resolver:
         self._port = port
         self._lifetime = lifetime
         self._clock = clock
-        self._asking: asyncio.Future[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self.addresses = Addresses()
 
     @property
@@ -70,12 +72,14 @@ class Resolver:
 
     async def refresh(self) -> None:
         """Ask the system's resolver; concurrent callers share one question. Failure keeps what was known."""
-        if self._asking is not None:
-            await asyncio.shield(self._asking)
-            return
-        loop = asyncio.get_running_loop()
-        self._asking = loop.create_future()
+        if self._asking is None:
+            # A task of its own: the answer is worth having even when the one who asked could not wait for it.
+            self._asking = spawn(self._ask(), "upstream-ask")
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
         try:
+            loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             addresses = tuple(dict.fromkeys(str(info[4][0]) for info in found))
             self.addresses.learn(addresses or self.addresses.known, self._clock())
@@ -83,5 +87,4 @@ class Resolver:
             # Ask again soon, but not for every connection.
             self.addresses.asked = self._clock() - self._lifetime + min(1.0, self._lifetime)
         finally:
-            self._asking.set_result(None)
             self._asking = None

@@ -1,0 +1,273 @@
+"""Proves when a last known good configuration may stand in for the vendor, for how long, how many are kept, and that
+what the workers tell each other arrives unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.policy.last_good import (
+    DIGEST,
+    TELL_AGAIN,
+    LastGood,
+    LastGoodAnswers,
+    is_good,
+    is_refusal,
+    speaks_for_itself,
+)
+from proxy.settings import ConfigCache
+from proxy.wire.answer import AnswerHead, AnswerReader
+
+BODY = b'{"configs":{"sessionReplay":{}}}'
+KEY, OTHER = b"k" * DIGEST, b"o" * DIGEST
+HOUR, DAY = 3600.0, 86400.0
+
+
+def head(status: int = 200, *lines: bytes, kind: bytes = b"application/json") -> AnswerHead:
+    fields = (b"HTTP/1.1 %d x" % status, *((b"Content-Type: " + kind,) if kind else ()), *lines)
+    return AnswerReader(fields=20).read(b"\r\n".join(fields))
+
+
+def answers(**settings: Any) -> LastGoodAnswers:
+    return LastGoodAnswers(ConfigCache.model_validate(settings))
+
+
+def kept(one: LastGoodAnswers, key: bytes, now: float) -> bytes | None:
+    usable = one.usable(key, now)
+    return usable.body if usable else None
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"Application/JSON; charset=utf-8", b"application/problem+json"])
+def test_a_200_with_json_is_good(kind: bytes) -> None:
+    assert is_good(head(kind=kind), BODY)
+    assert speaks_for_itself(head(kind=kind), BODY)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, b"application/json", b""),
+        (200, b"text/html", b"<html>"),
+        (200, b"", BODY),
+        (201, b"application/json", BODY),
+        (204, b"", b""),
+        (500, b"application/json", BODY),
+        (503, b"text/html", b"x"),
+        (429, b"application/json", BODY),
+        (408, b"application/json", BODY),
+    ],
+)
+def test_what_would_only_stop_the_recording_is_replaced(status: int, kind: bytes, body: bytes) -> None:
+    assert not is_good(head(status, kind=kind), body)
+    assert not speaks_for_itself(head(status, kind=kind), body)
+
+
+@pytest.mark.parametrize("status", [304, 302, 400, 401, 403, 404, 410, 451])
+def test_what_the_vendor_means_for_this_client_is_relayed(status: int) -> None:
+    assert speaks_for_itself(head(status), b"")
+    assert is_refusal(status) is (status in (401, 403))
+
+
+def test_an_answer_is_usable_while_the_vendor_is_out() -> None:
+    one = answers()
+    one.store(KEY, head(), BODY, 10.0)
+    one.failed(KEY, 20.0)
+    assert kept(one, KEY, 20.0) == BODY
+    assert kept(one, OTHER, 20.0) is None
+
+
+def test_an_outage_is_bridged_for_so_long_and_no_longer() -> None:
+    one = answers(stale_if_error="1h")
+    one.store(KEY, head(), BODY, 0.0)
+    one.failed(KEY, 100.0)
+    one.failed(KEY, 2000.0)  # the same outage: it began with the first failure
+    assert kept(one, KEY, 100.0 + HOUR) == BODY
+    assert kept(one, KEY, 100.1 + HOUR) is None
+
+
+def test_before_the_first_failure_is_noted_the_outage_has_just_begun() -> None:
+    one = answers(stale_if_error="1s")
+    one.store(KEY, head(), BODY, 0.0)
+    assert kept(one, KEY, 5000.0) == BODY
+
+
+def test_an_answer_ends_the_outage() -> None:
+    one = answers(stale_if_error="1h")
+    one.store(KEY, head(), BODY, 0.0)
+    one.failed(KEY, 100.0)
+    one.store(KEY, head(), BODY, 200.0)
+    one.failed(KEY, 50_000.0)
+    assert kept(one, KEY, 50_000.0) == BODY
+
+
+def test_an_answer_that_is_not_kept_ends_the_outage_too() -> None:
+    one = answers(stale_if_error="1h")
+    one.store(KEY, head(), BODY, 0.0)
+    one.failed(KEY, 100.0)
+    one.answered(KEY)  # a 304, say
+    one.failed(KEY, 50_000.0)
+    assert kept(one, KEY, 50_000.0) == BODY
+    one.answered(OTHER)
+
+
+def test_what_is_too_old_is_not_served_whatever_the_vendor_does() -> None:
+    one = answers(max_age="24h")
+    one.store(KEY, head(), BODY, 0.0)
+    assert kept(one, KEY, DAY) == BODY
+    assert kept(one, KEY, DAY + 0.1) is None
+
+
+def test_what_the_vendor_refuses_is_forgotten() -> None:
+    one = answers()
+    one.store(KEY, head(), BODY, 0.0)
+    one.forget(KEY)
+    one.forget(OTHER)
+    assert kept(one, KEY, 0.0) is None
+    one.failed(KEY, 1.0)
+    assert kept(one, KEY, 1.0) is None
+
+
+def test_switched_off_nothing_is_kept_or_taken() -> None:
+    entry = answers().store(KEY, head(), BODY, 0.0)
+    off = answers(stale_if_error="0s")
+    assert not off.active
+    assert off.store(KEY, head(), BODY, 0.0) is None
+    assert entry is not None
+    off.load(entry)
+    assert kept(off, KEY, 0.0) is None
+
+
+def test_fields_that_speak_of_the_moment_are_not_kept() -> None:
+    one = answers()
+    lines = (b"Date: x", b"AGE: 3", b"cache-control: max-age=9", b"ETag: e", b"X-Dated: y")
+    one.store(KEY, head(200, *lines), BODY, 0.0)
+    stored = one.usable(KEY, 0.0)
+    assert stored is not None
+    assert stored.fields == [b"Content-Type: application/json", b"ETag: e", b"X-Dated: y"]
+
+
+def test_when_full_the_answer_refreshed_longest_ago_goes() -> None:
+    one = answers(entries=3)
+    keys = [bytes([number]) * DIGEST for number in range(4)]
+    for number, key in enumerate(keys[:3]):
+        one.store(key, head(), b"%d" % number, float(number))
+    one.store(keys[0], head(), b"0", 3.0)
+    one.store(keys[3], head(), b"3", 4.0)
+    assert [kept(one, key, 5.0) for key in keys] == [b"0", None, b"2", b"3"]
+
+
+def test_using_an_answer_does_not_refresh_it() -> None:
+    one = answers(entries=2)
+    keys = [bytes([number]) * DIGEST for number in range(3)]
+    for key in keys[:2]:
+        one.store(key, head(), BODY, 0.0)
+    kept(one, keys[0], 1.0)
+    one.store(keys[2], head(), BODY, 2.0)
+    assert kept(one, keys[0], 3.0) is None
+
+
+def test_the_others_are_told_what_is_new_and_now_and_then_that_it_still_holds() -> None:
+    one = answers()
+    assert one.store(KEY, head(), BODY, 0.0) is not None
+    assert one.store(KEY, head(), BODY, 1.0) is None
+    assert one.store(KEY, head(), b"{}", 2.0) is not None
+    assert one.store(KEY, head(), b"{}", 1.9 + TELL_AGAIN) is None
+    assert one.store(KEY, head(), b"{}", 2.0 + TELL_AGAIN) is not None
+    assert one.store(KEY, head(), b"{}", 2.1 + TELL_AGAIN) is None
+
+
+def test_a_newer_answer_is_not_replaced_by_an_older_one_of_another_worker() -> None:
+    one, other = answers(), answers()
+    old, new = other.store(KEY, head(), b"old", 1.0), other.store(KEY, head(), b"new", 3.0)
+    assert old is not None
+    assert new is not None
+    one.store(KEY, head(), b"own", 2.0)
+    one.load(old)
+    assert kept(one, KEY, 4.0) == b"own"
+    one.load(new)
+    assert kept(one, KEY, 4.0) == b"new"
+
+
+def test_the_answers_of_other_workers_are_bounded_too() -> None:
+    one, other = answers(entries=2), answers()
+    for number in range(5):
+        entry = other.store(bytes([number]) * DIGEST, head(), BODY, float(number))
+        assert entry is not None
+        one.load(entry)
+    assert sum(kept(one, bytes([number]) * DIGEST, 9.0) is not None for number in range(5)) == 2
+
+
+def test_an_answer_of_another_worker_need_not_be_told_again_at_once() -> None:
+    one, other = answers(), answers()
+    entry = other.store(KEY, head(), BODY, 0.0)
+    assert entry is not None
+    one.load(entry)
+    assert one.store(KEY, head(), BODY, 1.0) is None
+
+
+@pytest.mark.parametrize("entry", [b"", b"short", KEY, KEY + b"\n", KEY + b"[]\nx", KEY + b"not json\nx"])
+def test_an_entry_that_cannot_be_read_is_an_error_and_changes_nothing(entry: bytes) -> None:
+    one = answers()
+    with pytest.raises(ValueError):
+        one.load(entry)
+    assert kept(one, entry[:DIGEST], 0.0) is None
+
+
+lines = st.binary(max_size=40).map(lambda raw: b"X-" + raw.translate(None, b"\r\n\0"))
+
+
+@given(
+    st.binary(min_size=DIGEST, max_size=DIGEST), st.lists(lines, max_size=5), st.binary(min_size=1), st.floats(0, 1e9)
+)
+@settings(deadline=None)
+def test_what_one_worker_tells_another_arrives_unchanged(
+    key: bytes, fields: list[bytes], body: bytes, now: float
+) -> None:
+    one, other = answers(), answers()
+    entry = one.store(key, head(200, *fields), body, now)
+    assert entry is not None
+    other.load(entry)
+    stored, loaded = one.usable(key, now), other.usable(key, now)
+    assert isinstance(stored, LastGood)
+    assert loaded == stored
+
+
+steps = st.tuples(
+    st.sampled_from(["store", "failed", "forget", "answered", "load"]), st.integers(0, 5), st.floats(0, 5000)
+)
+
+
+@given(st.lists(steps, max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_whatever_happens_nothing_outlives_its_bounds(steps: list[tuple[str, int, float]]) -> None:
+    one, now = answers(entries=3, stale_if_error="1h", max_age="2h"), 0.0
+    good: dict[bytes, float] = {}
+    out: dict[bytes, float] = {}
+    for step, number, wait in steps:
+        now, key = now + wait, bytes([number]) * DIGEST
+        if step == "store":
+            one.store(key, head(), BODY, now)
+            good[key] = now
+            out.pop(key, None)
+        elif step == "load":
+            entry = answers().store(key, head(), BODY, now)
+            assert entry is not None
+            one.load(entry)
+            good[key] = now
+            out.pop(key, None)
+        elif step == "failed":
+            one.failed(key, now)
+            out.setdefault(key, now)
+        else:
+            getattr(one, step)(key)
+            out.pop(key, None)
+            if step == "forget":
+                good.pop(key, None)
+        usable = [bytes([n]) * DIGEST for n in range(6) if kept(one, bytes([n]) * DIGEST, now) is not None]
+        assert len(usable) <= 3
+        for each in usable:
+            assert now - good[each] <= 2 * HOUR
+            assert now - out.get(each, now) <= HOUR
