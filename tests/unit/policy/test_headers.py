@@ -50,7 +50,7 @@ class Side:
     def identity(self, *lines: bytes, match: Match | None = None, first: bytes = b"GET /x HTTP/1.1") -> bytes:
         request = self.read(*lines, first=first)
         match = match or Match(Route.CONFIG, b"/key", b"?a=b")
-        return self.policy.config_identity(request, CONFIG, match) + self.policy.conditions(request)
+        return self.policy.config_identity(request, CONFIG, match) + self.policy.config_question(request, match)
 
 
 OURS = [
@@ -386,3 +386,17 @@ def test_a_sane_request_id_is_kept(value: bytes) -> None:
 @pytest.mark.parametrize("value", [None, b"", b"x" * 129, b"a b", b"a,b", b"a\r\nb", b"a;b", b'"', b"\xff", b"<", b"{"])
 def test_an_odd_request_id_is_replaced(value: bytes | None) -> None:
     assert sane_request_id(value) is None
+
+
+def test_a_session_number_is_part_of_the_question_but_not_of_what_is_kept() -> None:
+    policy = HeaderPolicy(Settings())
+    request = policy.reader(Settings()).read(b"GET /config HTTP/1.1\r\nHost: a")
+    assert isinstance(request, RequestHead)
+    first, second = (
+        Match(Route.CONFIG, b"", b"?api_key=k&config_keys=sessionReplay&session_id=" + number)
+        for number in (b"1", b"2")
+    )
+    other_key = Match(Route.CONFIG, b"", b"?api_key=other&config_keys=sessionReplay&session_id=1")
+    assert policy.config_identity(request, CONFIG, first) == policy.config_identity(request, CONFIG, second)
+    assert policy.config_identity(request, CONFIG, first) != policy.config_identity(request, CONFIG, other_key)
+    assert policy.config_question(request, first) != policy.config_question(request, second)
