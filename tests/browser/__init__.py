@@ -1,0 +1,1 @@
+"""The vendor's real SDKs in a real Chromium, recording across origins through a proxy."""
