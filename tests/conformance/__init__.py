@@ -1,0 +1,1 @@
+"""Raw bytes in, raw bytes out, over the gateway and over a tuned nginx, so that a difference is a table."""

@@ -1,0 +1,132 @@
+"""Large uploads before a slow upstream: what is held of each is bounded, what is held of all is bounded, and who finds
+no room is told so readably and comes back later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.conformance.wire import Client
+from tests.faults.traffic import (
+    QUIET,
+    assert_idle,
+    assert_readable,
+    assert_unhurt,
+    client,
+    plain_upstream,
+    resident,
+    upload,
+    upload_head,
+)
+from tests.gateway import Gateway, eventually
+from tests.standin import StandIn
+
+MIB = 1024 * 1024
+LARGE = 30_000_000  # bytes of one upload
+SHARE = 512 * 1024  # bytes; limits.exchange_bytes
+SLOW = {"match": {"method": "POST", "target_contains": "large"}, "action": "slow_read", "bytes_per_second": 50_000}
+SETTINGS = {
+    **QUIET,
+    "limits": {"body": "64MiB", "exchange_bytes": SHARE},
+    # A slow upstream is what this is about; it must not be given up meanwhile, and whoever has left is noticed soon.
+    "timeouts": {"upstream_stall": "3s", "client_body_idle": "30s", "linger": "200ms"},
+}
+
+
+@contextmanager
+def uploading(gateway: Gateway, number: int) -> Iterator[list[Client]]:
+    """So many clients, each sending as much of a large upload as is taken, until nothing moves any more."""
+    clients = [client(gateway) for _ in range(number)]
+    for one in clients:
+        one.send(upload_head(LARGE, "type=replay&large"))
+        one.socket.setblocking(False)
+    left = [LARGE] * number
+    quiet_since = time.monotonic()
+    ends = quiet_since + 30.0
+    while time.monotonic() - quiet_since < 0.5 and time.monotonic() < ends:
+        moved = [push(one, left[index]) for index, one in enumerate(clients)]
+        left = [rest - step for rest, step in zip(left, moved, strict=True)]
+        if sum(moved) > number * 10_000:
+            quiet_since = time.monotonic()
+        elif not any(moved):
+            time.sleep(0.01)
+    yield clients
+    for one in clients:
+        one.socket.close()
+
+
+def push(one: Client, most: int) -> int:
+    """Send what is taken at once; the number of bytes."""
+    try:
+        return one.socket.send(PIECE[:most]) if most else 0
+    except (BlockingIOError, ConnectionError):
+        return 0
+
+
+PIECE = memoryview(bytes(256 * 1024))
+
+
+def test_one_large_upload_through_a_slow_upstream(vendor: StandIn, standin: StandIn) -> None:
+    with Gateway(SETTINGS, standin=vendor) as gateway:
+        assert_unhurt(gateway)
+        standin.behave(SLOW)
+        with uploading(gateway, 1):
+            assert resident(gateway.worker_pids()) < 100 * MIB
+            assert gateway.metric("replay_gateway_inflight_bytes") <= SHARE
+            assert_unhurt(gateway)
+        assert_idle(gateway)
+
+
+def test_a_hundred_over_tls_hold_little_more_than_their_shares(vendor: StandIn, standin: StandIn) -> None:
+    with Gateway(SETTINGS, standin=vendor) as gateway:
+        assert_unhurt(gateway)
+        before = resident(gateway.worker_pids())
+        standin.behave(SLOW)
+        with uploading(gateway, 100):
+            # TLS needs buffers of its own beside the bodies: as much again.
+            assert resident(gateway.worker_pids()) - before < 100 * 2 * SHARE
+            assert_unhurt(gateway)
+        assert_idle(gateway)
+
+
+def test_five_hundred_stay_inside_the_limit(vendor: StandIn, standin: StandIn) -> None:
+    with Gateway({**SETTINGS, **plain_upstream(vendor.ports["us"])}) as gateway:
+        assert_unhurt(gateway)
+        before = resident(gateway.worker_pids())
+        standin.behave(SLOW)
+        with uploading(gateway, 500):
+            eventually(lambda: gateway.metric("replay_gateway_exchanges") >= 450, what="the uploads are in hand")
+            assert gateway.metric("replay_gateway_inflight_bytes") <= 256 * MIB
+            grown = resident(gateway.worker_pids()) - before
+            assert grown < 256 * MIB, f"{grown / 1e6:.0f} MB"
+        assert_idle(gateway)
+        assert_unhurt(gateway)
+
+
+def test_who_finds_no_room_is_told_to_come_back(vendor: StandIn, standin: StandIn) -> None:
+    room = 20
+    limits = {"body": "64MiB", "exchange_bytes": SHARE, "inflight_bytes": room * SHARE}
+    with Gateway({**SETTINGS, "limits": limits}, standin=vendor) as gateway:
+        standin.behave(SLOW)
+        with uploading(gateway, room):
+            for size in (SHARE, 5_000_000):
+                with client(gateway) as connection:
+                    connection.send(upload(bytes(size)))
+                    answer = connection.read(b"POST")
+                    assert_readable(answer, 503)
+                    assert answer.one("x-gateway-reason") == "memory"
+                    assert int(answer.one("retry-after") or 0) >= 1
+            assert gateway.metric("replay_gateway_inflight_bytes") <= room * SHARE
+        assert_idle(gateway)
+        assert_unhurt(gateway)
+
+
+def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standin: StandIn) -> None:
+    """What is set aside is what was announced, so a beacon still passes when nearly all is in use."""
+    limits = {"body": "64MiB", "exchange_bytes": SHARE, "inflight_bytes": 3 * SHARE + 100_000}
+    with Gateway({**SETTINGS, "limits": limits}, standin=vendor) as gateway:
+        standin.behave(SLOW)
+        with uploading(gateway, 3), client(gateway) as connection:
+            assert_readable(connection.ask(upload(bytes(65_483))), 200)
+            assert_readable(connection.ask(upload(bytes(200_000))), 503)
