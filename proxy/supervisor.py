@@ -152,10 +152,12 @@ class Supervisor:
             self._banner()
 
     def _on_config(self, sender: int, entry: bytes) -> None:
-        """A worker learnt an answer: keep it for workers to come, pass it to the others."""
+        """A worker learnt an answer, or by a bare digest that one no longer holds: keep that for workers to come,
+        and pass it to the others."""
         digest = entry[:DIGEST_BYTES]
-        self._configs[digest] = entry
-        self._configs.move_to_end(digest)
+        self._configs.pop(digest, None)
+        if entry != digest:
+            self._configs[digest] = entry
         if len(self._configs) > self._settings.config_cache.entries:
             self._configs.popitem(last=False)
         self._crew.offer(Frame.CONFIG, entry, but=sender)

@@ -56,7 +56,8 @@ class ConfigDesk:
 
     def done(self, fetch: ConfigFetch) -> None:
         """A fetch is over, one way or the other."""
-        self._fetches.pop(fetch.question, None)
+        if self._fetches.get(fetch.question) is fetch:
+            del self._fetches[fetch.question]
 
     def learn(self, key: bytes, head: AnswerHead, body: bytes, now: float) -> None:
         """The vendor answered in full."""
@@ -66,8 +67,8 @@ class ConfigDesk:
                 self._gateway.ledger.count(Counter.CONFIG_STORED)
                 if self.on_store is not None:
                     self.on_store(entry)
-        elif is_refusal(head.status):
-            self.last_good.forget(key)
+        elif is_refusal(head.status) and self.last_good.forget(key) and self.on_store is not None:
+            self.on_store(key)  # without an answer: nobody is to give the old one any more
 
 
 class ConfigFetch:
@@ -202,17 +203,18 @@ class ConfigRelay:
         self._key = hashlib.sha256(identity).digest()
         question = hashlib.sha256(identity + gateway.headers.config_question(request, admit.match)).digest()
         fetch = desk.join(question)
-        if fetch is None:
+        late = fetch is not None and record.began - fetch.began >= gateway.timeouts.config_total
+        if late and self._serve_stale():
+            return  # no use in waiting for it, nor in asking once more
+        if fetch is not None and not late:
+            gateway.ledger.count(Counter.CONFIG_COALESCED)
+            self._fetch = fetch
+            fetch.relays.append(self)
+        else:
             head = gateway.headers.upstream_head(request, lines, admit.target, admit.match, record.request_id)
             self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head)
             self._fetch.relays.append(self)
             self._fetch.start()
-        else:
-            gateway.ledger.count(Counter.CONFIG_COALESCED)
-            self._fetch = fetch
-            fetch.relays.append(self)
-            if record.began - fetch.began >= gateway.timeouts.config_total:
-                self._serve_stale()  # late already: no use in waiting if there is something to give
 
     # -- the client's side
 

@@ -20,6 +20,7 @@ from proxy.model.verdict import Reason
 from proxy.policy.answers import CLOSE, KEEP_ALIVE, OwnAnswer
 from proxy.policy.headers import ClientLines, sane_request_id
 from proxy.runtime.clock import monotonic
+from proxy.runtime.reset import reset
 from proxy.runtime.timers import FAR, Timed
 from proxy.wire.body import BodyReader
 from proxy.wire.chunked import BadChunk
@@ -234,7 +235,7 @@ class ClientConnection(asyncio.Protocol, Timed):
     def abort(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
-            self._transport.abort()
+            reset(self._transport)
 
     # -- reading heads
 

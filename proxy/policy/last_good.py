@@ -75,7 +75,11 @@ class LastGoodAnswers:
         return _pack(key, fresh) if changed else None
 
     def load(self, entry: bytes) -> None:
-        """Take an entry from another worker, unless a newer answer is known here."""
+        """Take an entry from another worker, unless a newer answer is known here. A bare digest says that the
+        vendor refused."""
+        if len(entry) == DIGEST:
+            self.forget(entry)
+            return
         key, answer = _unpack(entry)
         known = self._answers.get(key)
         if self.active and (known is None or known.stored < answer.stored):
@@ -93,9 +97,9 @@ class LastGoodAnswers:
         if answer is not None:
             answer.outage_began = None
 
-    def forget(self, key: bytes) -> None:
-        """The vendor refuses: what it said before no longer holds."""
-        self._answers.pop(key, None)
+    def forget(self, key: bytes) -> bool:
+        """The vendor refuses: what it said before no longer holds. Returns whether anything was known."""
+        return self._answers.pop(key, None) is not None
 
     def usable(self, key: bytes, now: float) -> LastGood | None:
         """The answer to give in the vendor's stead, if there is one and the bounds allow it."""

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 from proxy.model.failure import FailureKind
+from proxy.runtime.reset import reset
 from proxy.runtime.timers import Timed
 from proxy.wire.answer import AnswerHead, BadAnswer
 from proxy.wire.body import BodyReader
@@ -138,9 +139,9 @@ class UpstreamConnection(asyncio.Protocol, Timed):
             self.transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, so that the upstream notices even while it isn't reading."""
         if self.transport is not None:
-            self.transport.abort()
+            reset(self.transport)
 
     def expire(self, now: float) -> None:
         if self.carrier is None:
@@ -172,11 +173,11 @@ class UpstreamConnection(asyncio.Protocol, Timed):
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.lost(self)
         self._referee.close()
+        self.transport = None
         if self.carrier is not None:
             # Any byte of an answer, an interim one too, says that the request has arrived: not to be sent again.
             begun = self._head_read or self._buffer or self._interim
             self._fail(FailureKind.TRUNCATED_ANSWER if begun else FailureKind.UPSTREAM_CLOSED)
-        self.transport = None
 
     def pause_writing(self) -> None:
         if self.carrier is not None:

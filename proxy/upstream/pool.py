@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections import deque
 
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter, Ledger
@@ -43,7 +42,7 @@ class Pool:
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.open)
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
-        self._waiting: deque[Carrier] = deque()
+        self._waiting: dict[Carrier, None] = {}  # in the order of their coming
         self._connecting = 0
         self._closed = False
         self._aborted = False
@@ -67,14 +66,17 @@ class Pool:
         if len(self._open) + self._connecting >= self.limits.upstream_connections:
             carrier.upstream_failed(FailureKind.POOL_FULL)
             return
-        self._waiting.append(carrier)
-        self._connecting += 1
-        spawn(self._connect(), "upstream-connect")
+        # One that waits may be served by a connection that others give back; the attempt made for it is then
+        # to spare. As many of those as may be kept idle are enough.
+        spare = self._connecting - len(self._waiting)
+        self._waiting[carrier] = None
+        if spare < max(self.limits.upstream_idle, 1):
+            self._connecting += 1
+            spawn(self._connect(carrier), "upstream-connect")
 
     def forget(self, carrier: Carrier) -> None:
         """The carrier no longer wants a connection."""
-        if carrier in self._waiting:
-            self._waiting.remove(carrier)
+        self._waiting.pop(carrier, None)
 
     def answered(self) -> None:
         """The upstream answered something: it is alive, whatever the status."""
@@ -91,7 +93,7 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """A connection finished its exchange in good order."""
         if self._waiting:
-            self._waiting.popleft().connected(connection)
+            self._next().connected(connection)
         elif self._closed or len(self._idle) >= self.limits.upstream_idle:
             connection.close()
         else:
@@ -133,33 +135,55 @@ class Pool:
         """Close everything now."""
         self._closed = self._aborted = True
         while self._waiting:
-            self._waiting.popleft().upstream_failed(FailureKind.DRAIN_TIMEOUT)
+            self._next().upstream_failed(FailureKind.DRAIN_TIMEOUT)
         for connection in list(self._open):
             connection.abort()
 
     # -- opening
 
-    async def _connect(self) -> None:
+    def _next(self) -> Carrier:
+        """The one that waits longest."""
+        carrier = next(iter(self._waiting))
+        del self._waiting[carrier]
+        return carrier
+
+    async def _connect(self, carrier: Carrier) -> None:
+        """Open a connection for `carrier`, or for whoever waits when it is ready."""
         connection: UpstreamConnection | None = None
         kind = FailureKind.INTERNAL
+        limit = self._timeouts.connect
         try:
-            async with asyncio.timeout(self._timeouts.connect):
+            async with asyncio.timeout(limit):
                 connection, kind = await self._try_addresses()
         except TimeoutError:
             kind = FailureKind.CONNECT_TIMEOUT
+            _log.warning("connecting to %s failed: nothing within %g s", self._peer, limit)
         finally:
             self._connecting -= 1
-            self._settle(connection, kind)
+            if connection is not None:
+                self._opened(connection, carrier)
+            else:
+                self._not_opened(kind, carrier)
 
-    def _settle(self, connection: UpstreamConnection | None, kind: FailureKind) -> None:
-        """An attempt is over: one who waits gets the connection, or the failure."""
-        if connection is not None:
-            self._opened(connection)
-        else:
-            self._ledger.count(Counter.UPSTREAM_CONNECT_FAILURES)
-            self._note(self._breaker.failed(monotonic()))
-            if self._waiting:
-                self._waiting.popleft().upstream_failed(kind)
+    def _opened(self, connection: UpstreamConnection, carrier: Carrier) -> None:
+        self._ledger.count(Counter.UPSTREAM_CONNECTS)
+        self._open.add(connection)
+        self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
+        if carrier in self._waiting:
+            del self._waiting[carrier]
+            carrier.connected(connection)
+        else:  # served meanwhile, or gone
+            self.release(connection)
+
+    def _not_opened(self, kind: FailureKind, carrier: Carrier) -> None:
+        """Whose attempt it was fails with it; another one only if no attempt is left for it."""
+        self._ledger.count(Counter.UPSTREAM_CONNECT_FAILURES)
+        self._note(self._breaker.failed(monotonic()))
+        if carrier in self._waiting:
+            del self._waiting[carrier]
+            carrier.upstream_failed(kind)
+        elif len(self._waiting) > self._connecting:
+            self._next().upstream_failed(kind)
 
     async def _try_addresses(self) -> tuple[UpstreamConnection | None, FailureKind]:
         kind = FailureKind.RESOLVE
@@ -191,19 +215,15 @@ class Pool:
             _log.error("TLS with %s failed: %s", self._peer, error)
             return FailureKind.TLS
         except ConnectionRefusedError:
-            return FailureKind.CONNECT_REFUSED
+            kind, problem = FailureKind.CONNECT_REFUSED, "refused"
         except TimeoutError:
-            return FailureKind.CONNECT_TIMEOUT
+            kind, problem = FailureKind.CONNECT_TIMEOUT, f"nothing within {share:g} s"
         except OSError as error:
-            _log.warning("connecting to %s failed: %r", self._peer, error)  # the text of some is empty
-            return FailureKind.CONNECT_ERROR
-        return FailureKind.UPSTREAM_CLOSED
-
-    def _opened(self, connection: UpstreamConnection) -> None:
-        self._ledger.count(Counter.UPSTREAM_CONNECTS)
-        self._open.add(connection)
-        self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
-        self.release(connection)
+            kind, problem = FailureKind.CONNECT_ERROR, repr(error)  # the text of some is empty
+        else:
+            return FailureKind.UPSTREAM_CLOSED
+        _log.warning("connecting to %s, address %s, failed: %s", self._peer, address, problem)
+        return kind
 
     async def _refresh(self) -> None:
         """Ask for the name again and let go of addresses that it no longer has."""

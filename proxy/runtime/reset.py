@@ -1,0 +1,20 @@
+"""Ending a connection so that the other side can't take it for an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close at once with a TCP reset. A plain close sends what the kernel still holds and then FIN, which
+    without a length looks like the end of the message (RFC 9112, 8)."""
+    plain = transport.get_extra_info("socket")
+    if plain is not None and not transport.is_closing():
+        with contextlib.suppress(OSError):  # closed by the other side meanwhile
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
