@@ -123,8 +123,9 @@ def test_what_is_too_old_is_not_served_whatever_the_vendor_does() -> None:
 def test_what_the_vendor_refuses_is_forgotten() -> None:
     one = answers()
     one.store(KEY, head(), BODY, 0.0)
-    one.forget(KEY)
-    one.forget(OTHER)
+    assert one.forget(KEY)
+    assert not one.forget(KEY)
+    assert not one.forget(OTHER)
     assert kept(one, KEY, 0.0) is None
     one.failed(KEY, 1.0)
     assert kept(one, KEY, 1.0) is None
@@ -200,6 +201,15 @@ def test_the_answers_of_other_workers_are_bounded_too() -> None:
     assert sum(kept(one, bytes([number]) * DIGEST, 9.0) is not None for number in range(5)) == 2
 
 
+def test_what_the_vendor_refused_another_worker_is_forgotten_here() -> None:
+    one = answers()
+    one.store(KEY, head(), BODY, 0.0)
+    one.store(OTHER, head(), BODY, 0.0)
+    one.load(KEY)
+    assert kept(one, KEY, 0.0) is None
+    assert kept(one, OTHER, 0.0) == BODY
+
+
 def test_an_answer_of_another_worker_need_not_be_told_again_at_once() -> None:
     one, other = answers(), answers()
     entry = other.store(KEY, head(), BODY, 0.0)
@@ -208,7 +218,7 @@ def test_an_answer_of_another_worker_need_not_be_told_again_at_once() -> None:
     assert one.store(KEY, head(), BODY, 1.0) is None
 
 
-@pytest.mark.parametrize("entry", [b"", b"short", KEY, KEY + b"\n", KEY + b"[]\nx", KEY + b"not json\nx"])
+@pytest.mark.parametrize("entry", [b"", b"short", KEY + b"\n", KEY + b"[]\nx", KEY + b"not json\nx"])
 def test_an_entry_that_cannot_be_read_is_an_error_and_changes_nothing(entry: bytes) -> None:
     one = answers()
     with pytest.raises(ValueError):

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from tests.unit.upstream.stage import closing_vendors
+
 
 class Names:
     """`answer` is the list of addresses that every name has, None while the server fails. Questions wait for `gate`."""
@@ -42,4 +44,4 @@ def names_loop(names: Names) -> Callable[[], asyncio.AbstractEventLoop]:
 def run_with(names: Names, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test on a loop with this name server."""
     with asyncio.Runner(loop_factory=names_loop(names)) as runner:
-        runner.run(main())
+        runner.run(closing_vendors(main))

@@ -4,7 +4,7 @@ and carriers that note what they are told."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from proxy.settings.upstreams import Upstream
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Pool
 from proxy.wire.answer import AnswerHead, AnswerReader
-from tests.unit.upstream.vendor import Vendor
+from tests.unit.upstream.vendor import Vendor, close_all
 
 PATIENCE = 20.0  # seconds; the end of any single wait, far beyond what a working pool needs
 REQUEST = b"POST /t HTTP/1.1\r\nHost: v\r\nContent-Length: 3\r\n\r\nabc"
@@ -151,11 +151,19 @@ async def stage(vendor: Vendor | None = None) -> AsyncIterator[Stage]:
     finally:
         one.wheel.close()
         await running.close()
-    assert escaped == []
+    assert escaped == [], escaped
     assert running.violations == []
 
 
-def run(main: Callable[[], Coroutine[Any, Any, None]] | Awaitable[None]) -> None:
+async def closing_vendors(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test, and leave no server behind, whatever becomes of it."""
+    try:
+        await main()
+    finally:
+        await close_all()
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test on the loop that the workers use."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main() if callable(main) else main)  # type: ignore[arg-type]
+        runner.run(closing_vendors(main))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter
-from tests.unit.upstream.stage import EMPTY, REQUEST, Carrier, Stage, eventually, run, stage
+from tests.unit.upstream.stage import EMPTY, REQUEST, Carrier, Stage, closing_vendors, eventually, run, stage
 from tests.unit.upstream.vendor import OK, Seen, Vendor, Visit
 from tests.unit.wire import heads
 from tests.unit.wire.witness import Witness
@@ -421,7 +421,7 @@ def test_cuts_do_not_matter_and_llhttp_agrees(
             for pieces in ([answer], cut):
                 results.append(await read_in_pieces(one, pieces))
 
-    loop.run(main())
+    loop.run(closing_vendors(main))
     whole, pieces = results
     assert (whole.complete, bool(whole.failures)) == (pieces.complete, bool(pieces.failures))
     if whole.complete:

@@ -62,6 +62,7 @@ class Visit:
         self.turn += 1
         seen = self._vendor.judge(raw[:-4], self)
         self._vendor.requests.append(seen)
+        self._vendor.wake()
         return seen
 
     async def body(self, seen: Seen) -> None:
@@ -102,6 +103,8 @@ class Visit:
         return seen
 
     def send(self, data: bytes) -> None:
+        if self.writer.transport.is_closing():
+            raise Left  # a pool that distrusts us has reset the connection; uvloop would complain of the write
         self.writer.write(data)
 
     def reset(self) -> None:
@@ -112,9 +115,16 @@ class Visit:
 
 
 Script = Callable[[Visit], Awaitable[None]]
+_running: set[Vendor] = set()
 
 
-@dataclass
+async def close_all() -> None:
+    """Close every vendor that still runs: a loop that is closed over an open server would never end."""
+    for vendor in list(_running):
+        await vendor.close()
+
+
+@dataclass(eq=False)
 class Vendor:
     """`script` serves each connection; by default every request is answered with `reply`, which may be changed at any
     time. `host` is what the Host field must be when it is set."""
@@ -136,9 +146,11 @@ class Vendor:
     async def start(self, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> Vendor:
         self._server = await asyncio.start_server(self._visited, address, port, ssl=tls, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
+        _running.add(self)
         return self
 
     async def close(self) -> None:
+        _running.discard(self)
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
