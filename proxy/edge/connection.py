@@ -300,6 +300,9 @@ class ClientConnection(asyncio.Protocol, Timed):
         stop = end + 4 + used
         self._messages += 1
         self._check(buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
+        if self._half_closed and not body.complete:
+            self._refuse(Reason.INCOMPLETE)  # the rest of its body will never come
+            return
         self._fed = 0
         self._buffer = buffer[stop:]
         self._request = request
@@ -394,7 +397,9 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._held = False
         if self._state is _State.CLOSED:
             return
-        if self._state is _State.BODY or (self._buffer and not self._keep):
+        # One who did not ask for the end may have sent more already.
+        goes_on = self._request is not None and self._request.keep_alive and not self._gateway.draining
+        if self._state is _State.BODY or ((self._buffer or goes_on) and not self._keep):
             self._linger()
         elif not self._keep or self._gateway.draining or (self._half_closed and not self._buffer):
             self._close()
@@ -420,21 +425,24 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._linger()
 
     def _linger(self) -> None:
-        """Throw away what the client still sends, within bounds: closing with bytes unread would reset
-        the connection and could destroy the answer on its way (RFC 9112, 9.6)."""
+        """Throw away what the client still sends, within bounds: closing with bytes unread, or yet to come, would
+        reset the connection and could destroy the answer on its way (RFC 9112, 9.6)."""
+        transport = self._transport
+        halves = transport is not None and transport.can_write_eof()
         self._linger_left = self._gateway.limits.body
-        if self._state is _State.BODY and self._body.counted:
+        if not halves and self._state is _State.BODY and self._body.counted:
+            # TLS can't be closed by halves: the client learns of the end only when all of it is closed.
             self._linger_left = min(self._linger_left, self._body.left)
         self._state = _State.LINGER
         self._fed = 0
         self._buffer = b""
         self._request = None
-        if self._half_closed or self._linger_left <= 0 or self._transport is None:
+        if self._half_closed or self._linger_left <= 0 or transport is None:
             self._close()
             return
         self._control_reading()
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+        if halves and not transport.is_closing():
+            transport.write_eof()
         self._deadline(self._gateway.timeouts.linger)
 
     def _discard(self, data: bytes) -> None:

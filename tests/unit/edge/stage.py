@@ -99,8 +99,9 @@ class Client:
                 await asyncio.sleep(0)
 
     def end(self) -> None:
-        """Close the sending half."""
-        self.writer.write_eof()
+        """Close the sending half, if the gateway has not cut the connection already."""
+        if not self.writer.transport.is_closing():
+            self.writer.write_eof()
 
     def reset(self) -> None:
         """Leave without a farewell."""

@@ -200,3 +200,16 @@ def test_the_bytes_behind_a_refused_request_are_never_a_request() -> None:
                 assert len(one.book.records) == 1
 
     run(main)
+
+
+def test_a_refusal_arrives_although_the_client_goes_on_sending(loop: asyncio.Runner) -> None:
+    """The connection is closed by its sending half first: a reset would destroy the answer before it is read."""
+    head, body = post(b"hello").split(b"\r\n\r\n")
+
+    async def main() -> None:
+        async with stage(timeouts={"linger": "1s"}) as one:
+            back = await endure(one, [head.replace(TRACK, b"/nowhere") + b"\r\n\r\n", body, *[post(b"hello")] * 20])
+            assert statuses(back) == [404]
+            assert not one.vendor.requests
+
+    loop.run(closing_vendors(main))
