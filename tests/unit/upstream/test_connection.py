@@ -392,7 +392,7 @@ async def read_in_pieces(one: Stage, pieces: list[bytes]) -> Carrier:
         for piece in pieces:
             visit.send(piece)
             await asyncio.sleep(0)
-        visit.writer.write_eof()
+        visit.end()
         await visit.reader.read()
 
     one.vendor.script = script

@@ -107,6 +107,11 @@ class Visit:
             raise Left  # a pool that distrusts us has reset the connection; uvloop would complain of the write
         self.writer.write(data)
 
+    def end(self) -> None:
+        """Close the sending half, if the other side has not left already."""
+        if not self.writer.transport.is_closing():
+            self.writer.write_eof()
+
     def reset(self) -> None:
         """Close with a reset, as a crashed server does."""
         sock = self.writer.get_extra_info("socket")
