@@ -240,14 +240,14 @@ class TestClientsThatLeave:
         run(main)
 
     @pytest.mark.parametrize("half", [post(b"abc")[:50], post(b"abc", declared=5), chunked(b"abc")])
-    @pytest.mark.parametrize("before", [b"", post(b"first")])
-    def test_half_a_request_is_not_waited_for(self, before: bytes, half: bytes) -> None:
+    @pytest.mark.parametrize("before", [0, 1, 2])
+    def test_half_a_request_is_not_waited_for(self, before: int, half: bytes) -> None:
         async def main() -> None:
             async with stage() as one:
                 client = await one.client()
-                client.writer.write(before + half)  # in one packet with the end, if that can be had
+                client.writer.write(post(b"whole") * before + half)  # in one packet with the end, if that can be had
                 client.end()
-                if before:
+                for _ in range(before):
                     assert (await client.answer()).status == 200
                 rest = await client.until_closed()
                 await one.quiet()
@@ -255,7 +255,7 @@ class TestClientsThatLeave:
                 assert record.reason is Reason.INCOMPLETE or record.outcome is Outcome.CLIENT_GONE
                 assert (b"incomplete" in rest) is (record.reason is Reason.INCOMPLETE)
                 assert record.ended - record.began < 5  # what an idle client is given
-                assert [seen.body for seen in one.vendor.requests if seen.complete] == [b"first"] * bool(before)
+                assert [seen.body for seen in one.vendor.requests if seen.complete] == [b"whole"] * before
 
         run(main)
 
@@ -461,6 +461,26 @@ class TestClientsThatDoNotRead:
                 await sending
                 await client.send(last)
                 for _ in range(100):
+                    assert (await client.answer()).status == 200
+                await eventually(lambda: one.gateway.connections == 0)
+
+        run(main)
+
+    def test_an_idle_connection_has_its_time_limit_again_once_all_is_read(self) -> None:
+        """The last answer is complete, for the gateway, while the client has not taken it."""
+
+        async def main() -> None:
+            async with stage(timeouts={"keep_alive": "300ms"}) as one:
+                one.vendor.reply = lambda seen: BIG
+                client = await one.client()
+                client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+                sent = 0
+                while not self.stuck(one):
+                    sent += 1
+                    await client.send(post(b"abc"))
+                    await eventually(lambda: len(one.book.records) == sent)  # noqa: B023
+                client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+                for _ in range(sent):
                     assert (await client.answer()).status == 200
                 await eventually(lambda: one.gateway.connections == 0)
 

@@ -379,6 +379,7 @@ class TestEarlyAnswers:
                 await client.send(request[: len(request) // 2])
                 answer = await client.answer()
                 assert (answer.status, answer.body, answer.all("connection")) == (413, b"too much", ["close"])
+                assert all(pool.gauges()[1] == 0 for pool in one.gateway._pools.values())
                 await client.send(request[len(request) // 2 :] + post(b"smuggled"))
                 client.end()
                 assert await client.until_closed() == b""
