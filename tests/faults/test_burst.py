@@ -23,7 +23,7 @@ from tests.faults.traffic import (
 from tests.gateway import Gateway, eventually
 from tests.standin import StandIn
 
-CONNECTIONS = 300
+CONNECTIONS = 250
 REQUESTS = 20_000
 WARM_UP = 6_000
 MOST_GROWTH = 12 * 1024 * 1024  # bytes over all of the second burst, in the larger worker; a leak of 1 KB each is 10 MB
