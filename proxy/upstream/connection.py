@@ -160,7 +160,8 @@ class UpstreamConnection(asyncio.Protocol, Timed):
             if self._head_read:
                 self._receive_body(data)
             else:
-                self._receive_head(data)
+                while data:
+                    data = self._receive_head(data)
         except (Refused, BadAnswer, BadChunk):
             self._fail(FailureKind.BAD_ANSWER)
         except _TooLarge:
@@ -189,7 +190,8 @@ class UpstreamConnection(asyncio.Protocol, Timed):
 
     # -- reading the answer
 
-    def _receive_head(self, data: bytes) -> None:
+    def _receive_head(self, data: bytes) -> bytes:
+        """Returns what follows an interim answer: the next head, or a part of it."""
         fed = len(self._buffer)
         buffer = self._buffer + data if fed else data
         end = buffer.find(b"\r\n\r\n", max(fed - 3, 0))
@@ -199,12 +201,12 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         if end < 0:
             self._referee.feed(data)
             self._buffer = buffer
-            return
+            return b""
         self._buffer = b""
         head = self._pool.reader.read(buffer[:end])
         if head.status < 200:
-            self._interim_answer(head, buffer, fed, end + 4)
-            return
+            self._interim_answer(head, buffer[fed : end + 4])
+            return buffer[end + 4 :]
         self._begin_body(head)
         piece, used = self._body.feed(buffer[end + 4 :])
         stop = end + 4 + used
@@ -214,18 +216,17 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         if self._body.complete:
             self._end(stop < len(buffer))
         carrier.answer(head, piece, self._body.complete)
+        return b""
 
-    def _interim_answer(self, head: AnswerHead, buffer: bytes, fed: int, end: int) -> None:
+    def _interim_answer(self, head: AnswerHead, data: bytes) -> None:
         """1xx: swallowed, up to a bound (RFC 9110, 15.2); 101 was never asked for."""
         self._interim += 1
         if head.status == 101 or self._interim > self._pool.limits.interim_answers:
             raise BadAnswer("unasked or endless interim answers")
         self._messages += 1
-        self._referee.feed(buffer[fed:end])
+        self._referee.feed(data)
         if not self._referee.agrees(self._messages, self._messages):
             raise BadAnswer("the answer's bounds are ambiguous")
-        if len(buffer) > end:
-            self._receive_head(buffer[end:])
 
     def _begin_body(self, head: AnswerHead) -> None:
         """Decide how the body ends (RFC 9112, 6.3)."""

@@ -209,6 +209,9 @@ class RequestReader:
             # Two of them can't come from a browser; then neither is believed.
             request.origin = value if request.origin is None else b""
         elif kind == AUTHORIZATION:
+            if request.authorization is not None:
+                # Two readers could go by different ones: the key that was checked must be the key that is used.
+                raise _Rejected(Reason.BAD_REQUEST)
             if b"authorization" in self._passed:
                 request.fields.append(line)
             request.authorization = value

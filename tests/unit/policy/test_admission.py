@@ -193,13 +193,9 @@ def test_of_several_reasons_the_first_in_the_order_of_blame_is_given(number: int
     if asked_before:
         gate.judge(UPLOAD)
     first = (guilty[0][1] or b"POST") + UPLOAD[4:]
-    lines = [line for _, _, line in guilty if line]
-    if not any(line.startswith(b"Authorization") for line in lines):
-        lines.append(KEY)
-    assert (
-        gate.judge(first, *lines[:1], *(line for line in lines[1:] if not line.startswith(lines[0][:8])))
-        is guilty[0][0]
-    )
+    lines = {line.partition(b":")[0]: line for _, _, line in reversed(guilty) if line}  # of two keys, the guilty one
+    lines.setdefault(b"Authorization", KEY)
+    assert gate.judge(first, *lines.values()) is guilty[0][0]
 
 
 def test_every_region_has_a_target_for_each_route() -> None:
@@ -212,7 +208,7 @@ def test_every_region_has_a_target_for_each_route() -> None:
 
 @given(
     st.sampled_from([UPLOAD, ASK, b"OPTIONS /config HTTP/1.1", b"PUT /x HTTP/1.1"]),
-    st.lists(st.sampled_from([APP, EVIL, KEY]), max_size=3),
+    st.lists(st.sampled_from([APP, EVIL, KEY]), max_size=3, unique=True),
 )
 @settings(deadline=None)
 def test_a_verdict_is_a_target_of_the_requests_own_route_or_a_reason(first: bytes, lines: list[bytes]) -> None:

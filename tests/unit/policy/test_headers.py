@@ -234,7 +234,8 @@ def test_what_the_operator_sets_replaces_what_the_client_sent() -> None:
 @pytest.mark.parametrize("peer", ["192.0.2.7", "10.1.2.3"])
 def test_what_the_operator_removes_never_arrives(name: bytes, peer: str) -> None:
     side = Side(SETTINGS | edits(remove=[name.decode()]), peer=peer)
-    assert name.lower() not in names(side.sent(name + b": v", name.lower() + b": w"))
+    for spelt in (name, name.lower(), name.upper()):
+        assert name.lower() not in names(side.sent(spelt + b": v"))
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Request-Id", "X-Forwarded-Host", "x-forwarded-proto"])
@@ -293,7 +294,7 @@ FIELDS = st.builds(
     lambda name, value: name + b": " + value,
     st.sampled_from((b"X-A", b"x-a", b"X-B", b"Referer", b"User-Agent", b"X-Client-Url", b"Cookie", b"X-Forwarded-For"))
     | st.sampled_from(
-        (b"Authorization", b"Origin", b"X-Forwarded-Host", b"X-Request-Id", b"Accept-Encoding", b"TE", b"X_A")
+        (b"Content-Type", b"Origin", b"X-Forwarded-Host", b"X-Request-Id", b"Accept-Encoding", b"TE", b"X_A")
     ),
     VALUES,
 )

@@ -188,6 +188,8 @@ def test_interim_answers_are_swallowed_up_to_a_number() -> None:
     assert carrier.body == b'{"code":200}'
     (carrier,) = exchange(answering(interim * 11 + OK))
     assert carrier.failures == [FailureKind.BAD_ANSWER]
+    (carrier,) = exchange(answering(interim * 1000 + OK), interim_answers=1000)  # the most that can be set
+    assert carrier.body == b'{"code":200}'
     for carrier in exchange(answering(interim * 10 + OK), times=3):
         assert carrier.complete  # counted anew for every exchange
 

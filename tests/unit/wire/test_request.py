@@ -313,6 +313,11 @@ def test_of_several_origins_none_is_believed() -> None:
         assert request.fields == list(several)
 
 
+def test_two_keys_are_refused() -> None:
+    assert refusal(b"Authorization: Bearer a", b"authorization: Bearer b") is Reason.BAD_REQUEST
+    assert refusal(b"Authorization:", b"Authorization: Bearer b") is Reason.BAD_REQUEST
+
+
 def test_repeated_fields_are_noted_together() -> None:
     request = read(b"X-Forwarded-For: 1", b"x-forwarded-for:2 ", b"Cookie: a=b", b"Cookie: c=d")
     assert request.notes == {b"x-forwarded-for": b"1, 2", b"cookie": b"a=b; c=d"}
