@@ -83,4 +83,5 @@ def test_a_burst_with_failures(gateway: Gateway, standin: StandIn) -> None:
     eventually(lambda: open_sockets(gateway.worker_pids()) <= sockets, what=f"back to {sockets} sockets")
     grown = max(resident([pid]) - before for pid, before in memory.items())
     assert grown < MOST_GROWTH, f"{grown / 1e6:.1f} MB more after the second burst than after the first"
+    standin.clear()
     assert_unhurt(gateway)
