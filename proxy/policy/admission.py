@@ -68,7 +68,8 @@ class Admission:
         refused = self._judge_key(key, now)
         if refused:
             return refused
-        region = self._region.select(request.host, key, self._headers.region_value(client, request))
+        host = self._headers.browser_host(client, request)
+        region = self._region.select(host, key, self._headers.region_value(client, request))
         if region is None:
             return Reason.NO_REGION
         if request.content_length > self._body_limit:

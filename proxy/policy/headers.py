@@ -9,6 +9,7 @@ from collections.abc import Set
 
 from proxy.model.verdict import Route
 from proxy.policy.client_ip import ClientIpPolicy
+from proxy.policy.region import forwarded_host
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
@@ -74,6 +75,11 @@ class HeaderPolicy:
             return client.peer
         return self._client_ip.resolve(client.peer, request.notes.get(b"x-forwarded-for"))
 
+    def browser_host(self, client: ClientLines, request: RequestHead) -> bytes:
+        """The host in the address that the browser used: what a trusted proxy says of it, else the Host field."""
+        said = request.notes.get(b"x-forwarded-host") if client.trusted else None
+        return (forwarded_host(said) if said else None) or request.host
+
     def region_value(self, client: ClientLines, request: RequestHead) -> bytes | None:
         """The region header's value, when a trusted proxy sent it."""
         if self._region_header is None or not client.trusted:
@@ -127,7 +133,7 @@ class HeaderPolicy:
             scheme = request.notes.get(b"x-forwarded-proto", client.scheme)
             scheme = scheme if scheme in (b"http", b"https") else client.scheme
             lines = forwarding_lines(self._client_ip, self.client_address(client, request), scheme, self._drop)
-            host = request.notes.get(b"x-forwarded-host", host)
+            host = self.browser_host(client, request)
         return [*lines, self._host_field + host] if host and self._host_field else lines
 
     def _cookie_line(self, request: RequestHead) -> list[bytes]:

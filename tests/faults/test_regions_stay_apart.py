@@ -42,6 +42,13 @@ BY_HOST = {
     "host-upper-case": track(host=EU_HOST.upper().replace(b"HOST", b"Host")),
     "host-for-config": fetch(f"/config/{US_KEY}", host=EU_HOST),
 }
+REWRITTEN = b"Host: gateway.internal"
+BY_FORWARDED_HOST = {
+    "forwarded-host": track(b"X-Forwarded-Host: replay-eu.example.com", host=REWRITTEN),
+    "forwarded-host-with-port": track(b"X-Forwarded-Host: Replay-EU.example.com:8443", host=REWRITTEN),
+    "forwarded-host-last": track(b"X-Forwarded-Host: evil.example, replay-eu.example.com", host=REWRITTEN),
+    "forwarded-host-for-config": fetch(f"/config/{US_KEY}", b"X-Forwarded-Host: replay-eu.example.com", host=REWRITTEN),
+}
 BY_KEY = {
     "bearer": track(b"Authorization: Bearer " + EU_KEY.encode()),
     "beacon-query": track(query=f"type=replay&api_key={EU_KEY}"),
@@ -55,7 +62,8 @@ DEFAULT = {
     "other-host": track(host=b"Host: replay-eu.example.com.evil.example"),
     "other-key": track(b"Authorization: Bearer " + EU_KEY[:-1].encode()),
     "key-elsewhere": track(query=f"type=replay&device_id={EU_KEY}"),
-    "forwarded-host": track(b"X-Forwarded-Host: replay-eu.example.com"),
+    "forwarded-host-not-last": track(b"X-Forwarded-Host: replay-eu.example.com, replay.example.com"),
+    "forwarded-host-malformed": track(b"X-Forwarded-Host: replay-eu.example.com:443:443"),
 }
 
 
@@ -67,9 +75,12 @@ def gateway(vendor: StandIn) -> Iterator[Gateway]:
         yield running
 
 
-@pytest.mark.parametrize("name", [*BY_HOST, *BY_KEY, *BY_HEADER])
+RULED = {**BY_HOST, **BY_FORWARDED_HOST, **BY_KEY, **BY_HEADER}
+
+
+@pytest.mark.parametrize("name", RULED)
 def test_a_rule_leads_to_its_region(gateway: Gateway, standin: StandIn, name: str) -> None:
-    assert_readable(ask(gateway, {**BY_HOST, **BY_KEY, **BY_HEADER}[name]), 200)
+    assert_readable(ask(gateway, RULED[name]), 200)
     (record,) = standin.requests()
     assert record["site"] == "eu-tls"
     assert record["tls_sni"] in ("api-sr.eu.amplitude.com", "sr-client-cfg.eu.amplitude.com")
@@ -88,20 +99,20 @@ def test_the_host_comes_before_the_key_and_the_key_before_the_header(gateway: Ga
     assert [record["site"] for record in standin.requests()] == ["eu-tls", "us-tls"]
 
 
-def test_the_header_of_one_who_is_no_trusted_proxy_is_not_believed(vendor: StandIn, standin: StandIn) -> None:
+def test_one_who_is_no_trusted_proxy_is_not_believed(vendor: StandIn, standin: StandIn) -> None:
     with Gateway({**QUIET, "region": REGION}, standin=vendor) as gateway:
-        for request in BY_HEADER.values():
+        for request in (*BY_HEADER.values(), *BY_FORWARDED_HOST.values()):
             assert ask(gateway, request).status == 200
     assert {record["site"] for record in standin.requests()} == {"us-tls"}
 
 
 @pytest.mark.parametrize("action", ["reset_on_accept", "close_before_answer", "hang", "garbage", "status"])
-@pytest.mark.parametrize("name", ["host", "bearer", "beacon-query", "config-path", "header"])
+@pytest.mark.parametrize("name", ["host", "forwarded-host", "bearer", "beacon-query", "config-path", "header"])
 def test_a_region_that_fails_is_not_replaced(
     vendor: StandIn, standin: StandIn, name: str, action: str, brief: Gateway
 ) -> None:
     standin.behave({"match": {"site": "eu-tls"}, "action": action})
-    request = {**BY_HOST, **BY_KEY, **BY_HEADER}[name].replace(EU_KEY.encode(), EU_KEY.encode())
+    request = RULED[name]
     for _ in range(3):
         answer = ask(brief, request)
         assert_readable(answer, answer.status)

@@ -155,6 +155,14 @@ def test_the_region_rules_are_asked_with_what_they_need(first: bytes) -> None:
     assert gate.target(b"GET /config/key-eu HTTP/1.1") == ("eu", Route.CONFIG)
 
 
+def test_a_host_that_a_trusted_proxy_rewrote_leads_to_the_browsers_region() -> None:
+    proxy = {"client_ip": {"trusted_proxies": ["10.0.0.0/8"]}}
+    for said, region in ((b"eu.gw.example", "eu"), (b"x.example, EU.gw.example:8443", "eu"), (b"gw.example", "us")):
+        line = b"X-Forwarded-Host: " + said
+        assert Gate("10.1.2.3", region=REGION, **proxy).target(UPLOAD, line) == (region, Route.TRACK)
+        assert Gate("192.0.2.7", region=REGION, **proxy).target(UPLOAD, line) == ("us", Route.TRACK)
+
+
 def test_without_a_matching_rule_a_strict_gateway_refuses() -> None:
     gate = Gate(region={"api_keys": {"key-eu": "eu"}, "strict": True})
     assert gate.judge(UPLOAD, KEY) is Reason.NO_REGION

@@ -147,6 +147,26 @@ def test_an_odd_scheme_of_a_trusted_proxy_is_replaced(proto: bytes) -> None:
     assert names(sent).count(b"x-forwarded-proto") == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "host"),
+    [
+        ([b"site.example:8443"], b"site.example:8443"),
+        ([b"forged.example, site.example"], b"site.example"),
+        ([b"forged.example", b"site.example"], b"site.example"),
+        ([b"site.example, "], b"gw.example"),
+        ([b"site.example:1:2"], b"gw.example"),
+        ([b""], b"gw.example"),
+        ([], b"gw.example"),
+    ],
+)
+def test_the_browsers_host_is_the_last_that_a_trusted_proxy_names(said: list[bytes], host: bytes) -> None:
+    lines = [b"X-Forwarded-Host: " + value for value in said]
+    side, stranger = Side(SETTINGS, peer="10.1.2.3"), Side(SETTINGS)
+    assert side.policy.browser_host(side.client, side.read(*lines)) == host
+    assert [line for line in side.sent(*lines) if b"X-Forwarded-Host" in line] == [b"X-Forwarded-Host: " + host]
+    assert stranger.policy.browser_host(stranger.client, stranger.read(*lines)) == b"gw.example"
+
+
 def test_a_trusted_proxy_that_says_nothing_is_the_client() -> None:
     sent = Side(SETTINGS, peer="10.1.2.3").sent()
     assert b"X-Forwarded-For: 10.1.2.3" in sent

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.policy.region import RegionPolicy, host_name
+from proxy.policy.region import RegionPolicy, forwarded_host, host_name
 from proxy.settings.schema import RegionRules
+from proxy.wire.request import RequestHead, RequestReader
 
 
 def policy(**rules: object) -> RegionPolicy:
@@ -88,6 +89,41 @@ def test_a_header_is_ignored_without_a_header_rule() -> None:
 def test_what_the_caller_has_to_look_up_is_told() -> None:
     assert (policy().needs_key, policy().header_name) == (False, None)
     assert (ALL.needs_key, ALL.header_name) == (True, b"cloudfront-viewer-country")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (b"one.example.com", b"one.example.com"),
+        (b"one.example.com:8443", b"one.example.com:8443"),
+        (b"first.example.com, one.example.com", b"one.example.com"),
+        (b"a,b,\t[2001:db8::1]:443 ", b"[2001:db8::1]:443"),
+        (b"", None),
+        (b"one.example.com,", None),
+        (b"one.example.com, ", None),
+        (b"one.example.com:8443:8443", None),
+        (b"one.example.com:", None),
+        (b"https://one.example.com", None),
+        (b"one.example.com/x", None),
+        (b"one example.com", None),
+        (b"user@one.example.com", None),
+        (b"one.example.com;", None),
+        (b'"one.example.com"', None),
+        (b"one.example.com\n", None),
+        (b"a" * 254, None),
+    ],
+)
+def test_of_forwarded_hosts_the_last_counts_and_only_if_it_is_one(values: bytes, expected: bytes | None) -> None:
+    assert forwarded_host(values) == expected
+
+
+HOSTS = st.text("aZ09.-~_:[]@/ ,", max_size=20).map(str.encode) | st.binary(max_size=12)
+
+
+@given(HOSTS.map(lambda host: host.translate(None, b"\r\n,").strip(b" \t")))
+def test_a_forwarded_host_is_valid_where_a_host_field_would_be(host: bytes) -> None:
+    read = RequestReader(target=100, fields=10).read(b"GET / HTTP/1.1\r\nHost: " + host)
+    assert (forwarded_host(host) == host) is isinstance(read, RequestHead)
 
 
 @given(st.binary(max_size=60))
