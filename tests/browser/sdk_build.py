@@ -16,7 +16,7 @@ from pathlib import Path
 SDK = Path(__file__).parent / "sdk"
 BUILD = SDK / "build"
 LOCK_FILE = SDK / "package-lock.json"
-INSTALLED = SDK / "node_modules" / ".package-lock.json"  # npm writes it last
+INSTALLED = Path("node_modules", ".package-lock.json")  # npm writes it last
 FLAVOURS = ("standalone-1.50.2", "standalone-1.28.12", "plugin")
 
 
@@ -29,19 +29,25 @@ def needed_tool(name: str, package: str) -> str:
 
 def ensure_built() -> Path:
     """The folder of the bundled page scripts, one `<flavour>.js` each, made when necessary."""
-    with _alone():
-        if _is_older(INSTALLED, [LOCK_FILE]):
-            _run(needed_tool("npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    ensure_installed(SDK)
+    with _alone(SDK):
         sources = [LOCK_FILE, SDK / "build.mjs", *(SDK / "pages").glob("*.js")]
         if any(_is_older(BUILD / f"{flavour}.js", sources) for flavour in FLAVOURS):
-            _run(needed_tool("node", "nodejs"), "build.mjs")
+            _run(SDK, needed_tool("node", "nodejs"), "build.mjs")
     return BUILD
 
 
+def ensure_installed(folder: Path) -> None:
+    """What `folder`'s package-lock.json names is in its node_modules; npm installs it when necessary."""
+    with _alone(folder):
+        if _is_older(folder / INSTALLED, [folder / LOCK_FILE.name]):
+            _run(folder, needed_tool("npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone(path: Path) -> Iterator[None]:
     """Two test processes must not install into the same folder at once."""
-    folder = os.open(SDK, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
@@ -53,6 +59,6 @@ def _is_older(made: Path, sources: Iterable[Path]) -> bool:
     return not made.exists() or any(source.stat().st_mtime > made.stat().st_mtime for source in sources)
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, cwd=SDK, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} in {SDK}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+def _run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)} in {folder}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
