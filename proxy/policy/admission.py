@@ -11,7 +11,7 @@ from typing import NamedTuple
 from proxy.model.verdict import Reason, Route
 from proxy.policy.answers import ALLOWED_METHODS
 from proxy.policy.headers import ClientLines, HeaderPolicy
-from proxy.policy.keys import KeyPolicy, api_key
+from proxy.policy.keys import KeyPolicy, api_keys
 from proxy.policy.limits import TokenBuckets, network_key
 from proxy.policy.origins import CorsPolicy
 from proxy.policy.region import RegionPolicy
@@ -64,22 +64,22 @@ class Admission:
             address = self._headers.client_address(client, request)
             if not self._per_ip.take(network_key(address), now):
                 return Reason.RATE_PER_IP
-        key = api_key(match, request.authorization) if self._needs_key else None
-        refused = self._judge_key(key, now)
+        keys = api_keys(match, request.authorization) if self._needs_key else []
+        refused = self._judge_keys(keys, now)
         if refused:
             return refused
         host = self._headers.browser_host(client, request)
-        region = self._region.select(host, key, self._headers.region_value(client, request))
+        region = self._region.select(host, keys, self._headers.region_value(client, request))
         if region is None:
             return Reason.NO_REGION
         if request.content_length > self._body_limit:
             return Reason.BODY_TOO_LARGE
         return Admit(match, self._targets[region, match.route])
 
-    def _judge_key(self, key: bytes | None, now: float) -> Reason | None:
-        if self._keys.active and not self._keys.allows(key):
+    def _judge_keys(self, keys: list[bytes], now: float) -> Reason | None:
+        if self._keys.active and not self._keys.allows(keys):
             return Reason.UNKNOWN_KEY
-        if self._per_key.active and key is not None and not self._per_key.take(key, now):
+        if self._per_key.active and not all(self._per_key.take(key, now) for key in keys):
             return Reason.RATE_PER_KEY
         return None
 

@@ -1,45 +1,43 @@
-"""Which API key a request is for, and whether that key may use the gateway.
+"""Which API keys a request names, and whether they may use the gateway.
 
 An API key of the vendor is public (each page of the site shows it): the list keeps strangers from
-using the gateway for their own projects, it authenticates nobody. Must not know what a key leads to
-(regions, rate limits) or how a refusal is answered.
+using the gateway for their own projects, it authenticates nobody. An SDK names one key in one place;
+which one the vendor takes when a request names several is not known, so each of them counts. Must not
+know what a key leads to (regions, rate limits) or how a refusal is answered.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 from proxy.policy.routing import Match
 from proxy.settings.schema import Keys
 
-_PARAMETER = b"api_key="
+# Each octet of the name as it is or percent-encoded, as a form's reader would take it.
+_NAME = b"".join(b"(?:%c|(?i:%%%02x))" % (octet, octet) for octet in b"api_key")
+_PARAMETER = re.compile(b"&" + _NAME + b"=([^&]+)")
 
 
-def api_key(match: Match, authorization: bytes | None) -> bytes | None:
-    """The key, percent-decoded, from the first place that has one; None where there is none.
+def api_keys(match: Match, authorization: bytes | None) -> list[bytes]:
+    """Every different key that the request names, percent-decoded; empty where it names none.
 
-    The order is the config path's segment, the first `api_key` parameter of the query (page-exit beacons,
-    config requests of SDK versions up to 1.28), the bearer token (uploads). An empty value is no key.
+    The places are the config path's segment, the `api_key` parameters of the query (page-exit beacons,
+    config requests of SDK versions up to 1.28) and the bearer token (uploads), asked in this order. An
+    empty value is no key.
     """
-    if match.suffix:
-        return unquote_to_bytes(match.suffix[1:])
-    return (_from_query(match.query) if match.query else None) or (_bearer(authorization) if authorization else None)
+    found = [unquote_to_bytes(match.suffix[1:])] if match.suffix else []
+    if match.query:
+        found += [unquote_to_bytes(value.replace(b"+", b" ")) for value in _PARAMETER.findall(b"&" + match.query[1:])]
+    if authorization:
+        found.append(_bearer(authorization))
+    return list(dict.fromkeys(key for key in found if key))
 
 
-def _from_query(query: bytes) -> bytes | None:
-    if query.startswith(_PARAMETER, 1):
-        begin = 1
-    else:
-        begin = query.find(b"&" + _PARAMETER) + 1
-        if not begin:
-            return None
-    value, _, _ = query[begin + len(_PARAMETER) :].partition(b"&")
-    return unquote_to_bytes(value.replace(b"+", b" "))
-
-
-def _bearer(authorization: bytes) -> bytes | None:
-    scheme, _, token = authorization.partition(b" ")
-    return token.strip(b" \t") if scheme.lower() == b"bearer" else None
+def _bearer(authorization: bytes) -> bytes:
+    parts = authorization.split(None, 1)
+    return parts[1].rstrip() if len(parts) == 2 and parts[0].lower() == b"bearer" else b""
 
 
 class KeyPolicy:
@@ -51,5 +49,6 @@ class KeyPolicy:
         self._allowed = frozenset(key.encode() for key in keys.allow)
         self.active = bool(self._allowed)
 
-    def allows(self, key: bytes | None) -> bool:
-        return not self.active or key in self._allowed
+    def allows(self, keys: Sequence[bytes]) -> bool:
+        """Whether a request that names these keys is served: with a list, all of them must be on it."""
+        return not self.active or (bool(keys) and self._allowed.issuperset(keys))

@@ -8,6 +8,7 @@ or what a region's upstreams are.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from proxy.settings.schema import RegionRules
 
@@ -35,7 +36,7 @@ def host_name(host: bytes) -> bytes:
 
 
 class RegionPolicy:
-    """Rules to a region's name. `needs_key`: some rule asks for the API key, so it is worth extracting.
+    """Rules to a region's name. `needs_key`: some rule asks for API keys, so they are worth extracting.
     `header_name` (lower case): the field whose value `select` wants, None where no rule asks for one."""
 
     __slots__ = ("_default", "_hosts", "_keys", "_values", "header_name", "needs_key")
@@ -51,19 +52,21 @@ class RegionPolicy:
         self._default = None if rules.strict else rules.default
         self.needs_key = bool(self._keys)
 
-    def select(self, host: bytes, key: bytes | None, header_value: bytes | None) -> str | None:
-        """The region's name; None when no rule matches and the rules are strict.
+    def select(self, host: bytes, keys: Sequence[bytes], header_value: bytes | None) -> str | None:
+        """The region's name; None when no rule matches and the rules are strict, and when the request names several
+        API keys that would go to different regions: one of them would reach the other's upstream.
 
         `header_value` must be None unless a trusted proxy sent it.
         """
-        region = None
-        if self._hosts:
-            region = self._hosts.get(host_name(host))
-        if region is None and key is not None:
-            region = self._keys.get(key)
-        if region is None and header_value is not None:
-            region = self._values.get(_folded(header_value))
-        return self._default if region is None else region
+        region = self._hosts.get(host_name(host)) if self._hosts else None
+        if region is not None:
+            return region
+        region = self._values.get(_folded(header_value)) if header_value is not None else None
+        otherwise = self._default if region is None else region
+        if not keys or not self._keys:
+            return otherwise
+        regions = {self._keys.get(key, otherwise) for key in keys}
+        return regions.pop() if len(regions) == 1 else None
 
 
 def _folded(value: bytes) -> bytes:

@@ -159,6 +159,23 @@ def test_the_last_good_config_of_one_region_is_not_given_for_another(
     assert b'"region":"eu"' in stale.body.replace(b" ", b"")
 
 
+CONTRADICTORY = {
+    "bearer-and-query": track(b"Authorization: Bearer " + US_KEY.encode(), query=f"type=replay&api_key={EU_KEY}"),
+    "query-and-bearer": track(b"Authorization: Bearer " + EU_KEY.encode(), query=f"type=replay&api_key={US_KEY}"),
+    "two-in-the-query": track(query=f"api_key={US_KEY}&api_key={EU_KEY}"),
+    "hidden-in-the-query": track(b"Authorization: Bearer " + US_KEY.encode(), query=f"api%5Fkey={EU_KEY}"),
+    "path-and-query": fetch(f"/config/{US_KEY}?api_key={EU_KEY}"),
+    "path-and-bearer": fetch(f"/config/{EU_KEY}", b"Authorization: Bearer " + US_KEY.encode()),
+    "one-without-a-rule": fetch(f"/config/{EU_KEY}?api_key=other"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTORY)
+def test_a_request_with_keys_of_two_regions_goes_to_neither(gateway: Gateway, standin: StandIn, name: str) -> None:
+    assert_readable(ask(gateway, CONTRADICTORY[name]), 421)
+    assert not standin.requests()
+
+
 def test_strict_rules_refuse_what_none_of_them_names(vendor: StandIn, standin: StandIn) -> None:
     with Gateway({**QUIET, "region": {**REGION, "strict": True}}, standin=vendor) as gateway:
         for request in (track(), fetch("/config/unknown-key"), DEFAULT["other-key"]):

@@ -106,6 +106,38 @@ def test_a_key_that_is_not_listed_is_refused_on_both_routes() -> None:
         assert gate.judge(first) is Reason.UNKNOWN_KEY
 
 
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [
+        (b"POST /sessions/v2/track?api_key=key-1 HTTP/1.1", b"Authorization: Bearer foreign"),
+        (b"POST /sessions/v2/track?api_key=foreign HTTP/1.1", KEY),
+        (b"POST /sessions/v2/track?api%5Fkey=foreign HTTP/1.1", KEY),
+        (b"POST /sessions/v2/track?api_key=key-1&api_key=foreign HTTP/1.1", KEY),
+        (b"GET /config/key-1?api_key=foreign HTTP/1.1", KEY),
+        (b"GET /config/key-1 HTTP/1.1", b"Authorization: Bearer foreign"),
+    ],
+)
+def test_a_listed_key_does_not_hide_another(first: bytes, line: bytes) -> None:
+    assert Gate(keys={"allow": ["key-1", "key-2"]}).judge(first, line) is Reason.UNKNOWN_KEY
+    assert isinstance(Gate(keys={"allow": ["key-1", "foreign"]}).judge(first, line), Admit)
+    assert isinstance(Gate().judge(first, line), Admit)
+
+
+def test_a_key_that_names_another_region_does_not_lead_there() -> None:
+    gate = Gate(region=REGION)
+    assert gate.judge(b"POST /sessions/v2/track?api_key=key-eu HTTP/1.1", KEY) is Reason.NO_REGION
+    assert gate.judge(b"GET /config/key-1?api_key=key-eu HTTP/1.1") is Reason.NO_REGION
+    assert gate.target(b"GET /config/key-eu?api_key=key-eu HTTP/1.1") == ("eu", Route.CONFIG)
+
+
+def test_every_key_that_a_request_names_pays_for_it() -> None:
+    gate = Gate(limits={"per_key": {"rate": 1, "burst": 2}})
+    for number in range(2):
+        assert isinstance(gate.judge(b"POST /sessions/v2/track?api_key=%d HTTP/1.1" % number, KEY), Admit)
+    assert gate.judge(b"POST /sessions/v2/track?api_key=3 HTTP/1.1", KEY) is Reason.RATE_PER_KEY
+    assert gate.judge(UPLOAD, KEY) is Reason.RATE_PER_KEY
+
+
 def test_an_address_that_asks_too_often_has_to_wait() -> None:
     gate = Gate(limits={"per_ip": {"rate": 1, "burst": 2}})
     verdicts = [gate.judge(UPLOAD, now=1.0) for _ in range(3)]
