@@ -1,5 +1,5 @@
-"""Proves that names are asked for in bounds, that callers share a question, that the last good addresses outlive a
-failing name server, and that an address which failed is tried last."""
+"""Proves that names are asked for in bounds, that callers share a question, that an outage of the name server does not
+become a flood of questions, that the last good addresses outlive it, and that an address which failed is tried last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.upstream.resolver import ADDRESSES, PENALTY, Addresses, Resolver, Unresolvable
+from proxy.upstream.resolver import ADDRESSES, PAUSE, PENALTY, STALE, Addresses, Resolver, Unresolvable
 from tests.unit.upstream.names import Names, names_loop, run_with
 
 
@@ -126,12 +126,94 @@ def test_a_failing_name_server_does_not_take_the_addresses_away() -> None:
         clock.now += 30.0
         assert await one.order() == ["192.0.2.1"]
         assert len(names.questions) == 2
-        clock.now += 0.9  # soon again, but not for every connection
+        clock.now += PAUSE - 0.1  # soon again, but not for every connection
         assert await one.order() == ["192.0.2.1"]
         assert len(names.questions) == 2
         clock.now += 0.1
         names.answer = ["192.0.2.2"]
         assert await one.order() == ["192.0.2.2"]
+
+    run_with(names, main)
+
+
+@pytest.mark.parametrize("answer", [None, []])
+def test_an_outage_of_the_name_server_is_no_flood_of_questions(answer: list[str] | None) -> None:
+    names, clock = Names(answer), Clock()
+
+    async def main() -> None:
+        one = resolver(clock)
+        names.gate = asyncio.Event()
+        waiting = [asyncio.create_task(one.order()) for _ in range(50)]
+        await asyncio.sleep(0)
+        names.gate.set()
+        refused = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in refused] == [Unresolvable] * 50
+        for _ in range(50):
+            with pytest.raises(Unresolvable):
+                await one.order()
+        assert len(names.questions) == 1
+        clock.now += PAUSE
+        names.answer = ["192.0.2.1"]
+        assert await one.order() == ["192.0.2.1"]
+        assert len(names.questions) == 2
+
+    run_with(names, main)
+
+
+def test_while_nothing_is_known_those_who_come_late_wait_for_the_question_under_way() -> None:
+    names, clock = Names(["192.0.2.1"]), Clock()
+
+    async def main() -> None:
+        names.gate = asyncio.Event()
+        one = resolver(clock)
+        first = asyncio.create_task(one.order())
+        await asyncio.sleep(0)
+        clock.now += 100.0
+        second = asyncio.create_task(one.order())
+        await asyncio.sleep(0)
+        names.gate.set()
+        assert await first == await second == ["192.0.2.1"]
+
+    run_with(names, main)
+    assert len(names.questions) == 1
+
+
+def test_a_name_server_that_does_not_answer_holds_nobody_who_has_addresses() -> None:
+    names, clock = Names(["192.0.2.1"]), Clock()
+
+    async def main() -> None:
+        one = resolver(clock)
+        await one.order()
+        names.gate = asyncio.Event()
+        clock.now += 30.0
+        for _ in range(20):  # the first waits for a moment, the others not at all
+            assert await one.order() == ["192.0.2.1"]
+        assert len(names.questions) == 2
+        names.answer = ["192.0.2.2"]
+        names.gate.set()
+        await one.refresh()
+        assert await one.order() == ["192.0.2.2"]
+
+    run_with(names, main)
+    assert len(names.questions) == 2
+
+
+def test_addresses_that_nobody_has_confirmed_for_long_are_not_used() -> None:
+    names, clock = Names(["192.0.2.1"]), Clock()
+
+    async def main() -> None:
+        one = resolver(clock)
+        await one.order()
+        names.answer = None
+        clock.now += STALE - 1.0
+        assert await one.order() == ["192.0.2.1"]
+        clock.now += 1.0
+        with pytest.raises(Unresolvable):
+            await one.order()
+        assert one.addresses.known == ("192.0.2.1",)  # connections to it that are open stay
+        names.answer = ["192.0.2.1"]
+        clock.now += PAUSE
+        assert await one.order() == ["192.0.2.1"]
 
     run_with(names, main)
 
