@@ -1,4 +1,4 @@
-"""For every suite: in CI nothing is skipped, and the time of each suite is told.
+"""For every suite: in CI nothing is skipped, no property is judged by its time, and the time of each suite is told.
 
 A test that skips itself where CI runs proves nothing there and looks as if it did. With CI set in the environment
 a skip or an expected failure counts as a failure. It must not know any suite.
@@ -11,9 +11,16 @@ from collections import defaultdict
 from collections.abc import Generator
 from pathlib import PurePosixPath
 
+import hypothesis
 import pytest
 
 NOTHING_IS_SKIPPED = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+# No deadline: how long an example takes says more of the machine than of the code. In CI the examples follow from the
+# test alone, so that one commit always has one result and a failure there is the change's; elsewhere they are random,
+# and what they find is kept for the next run.
+hypothesis.settings.register_profile("suites", deadline=None, derandomize=NOTHING_IS_SKIPPED, print_blob=True)
+hypothesis.settings.load_profile("suites")
 
 
 @pytest.hookimpl(wrapper=True)

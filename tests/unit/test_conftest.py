@@ -1,5 +1,6 @@
 """Proves that with CI set no test can leave without being run: whichever way it skips itself, pytest fails. Without CI
-a skip stays what it is.
+a skip stays what it is. Proves too that no property fails for being slow, and that in CI its examples are the same each
+time.
 """
 
 from __future__ import annotations
@@ -60,3 +61,47 @@ def test_outside_ci_a_skip_is_a_skip(tmp_path: Path) -> None:
     code, output = run(tmp_path, ESCAPES | HONEST, "")
     assert code == 0, output
     assert re.search(r"== 1 passed, 5 skipped, 1 xfailed, 1 xpassed in ", output), output
+
+
+SLOW = """from time import sleep
+from hypothesis import given, settings, strategies as st
+
+@given(st.integers(1, 2))
+def test_as_it_is(number):
+    sleep(0.21)
+
+@settings(max_examples=2)
+@given(st.integers(1, 2))
+def test_with_settings_of_its_own(number):
+    sleep(0.21)
+"""
+NOTED = """from pathlib import Path
+from hypothesis import given, strategies as st
+
+@given(st.integers())
+def test_it(number):
+    with Path("seen").open("a") as seen:
+        print(number, file=seen)
+"""
+
+
+@pytest.mark.parametrize(("ci", "options"), [("", ()), ("true", ("-n", "1"))], ids=["alone", "in parallel in CI"])
+def test_a_slow_example_is_no_failure(tmp_path: Path, ci: str, options: tuple[str, ...]) -> None:
+    code, output = run(tmp_path, {"slow": SLOW}, ci, *options)
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_examples_are_the_same_again_in_ci_and_others_elsewhere(tmp_path: Path, ci: str) -> None:
+    seen = tmp_path / "seen"
+    runs = []
+    for _ in range(2):
+        assert run(tmp_path, {"noted": NOTED}, ci)[0] == 0
+        runs.append(seen.read_text())
+        seen.unlink()
+    assert (runs[0] == runs[1]) is bool(ci)
+
+
+def test_no_property_sets_a_deadline_of_its_own() -> None:
+    texts = {path: path.read_text() for path in CONFTEST.parent.rglob("test_*.py") if path != Path(__file__)}
+    assert [str(path) for path, text in texts.items() if re.search(r"\bdeadline=", text)] == []

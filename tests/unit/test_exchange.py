@@ -211,7 +211,7 @@ retries = st.builds(
 
 
 @given(st.lists(moments | retries, max_size=30))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_in_any_order_there_is_at_most_one_record_and_one_repeat(steps: list[Step]) -> None:
     one, records, repeats = exchange(), 0, 0
     for step in steps:

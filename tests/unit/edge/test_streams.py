@@ -78,7 +78,7 @@ async def carried(one: Stage, pieces: list[bytes], requests: list[Ask]) -> None:
 
 
 @given(st.data(), st.lists(asks, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_stream_of_requests_arrives_whole_and_is_answered_in_order(
     loop: asyncio.Runner, data: st.DataObject, requests: list[Ask]
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_stream_of_requests_arrives_whole_and_is_answered_in_order(
 
 
 @given(st.lists(st.lists(asks, min_size=1, max_size=3), min_size=2, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_streams_side_by_side_do_not_mix(loop: asyncio.Runner, several: list[list[Ask]]) -> None:
     async def main() -> None:
         async with stage() as one:
@@ -149,7 +149,7 @@ async def endure(one: Stage, pieces: list[bytes]) -> bytes:
 
 
 @given(st.data(), damaged)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_stream_is_refused_or_carried_but_never_both(
     loop: asyncio.Runner, data: st.DataObject, messages: list[bytes]
 ) -> None:

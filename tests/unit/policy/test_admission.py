@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.model.verdict import Reason, Route
@@ -250,7 +250,6 @@ def test_every_region_has_a_target_for_each_route() -> None:
     st.sampled_from([UPLOAD, ASK, b"OPTIONS /config HTTP/1.1", b"PUT /x HTTP/1.1"]),
     st.lists(st.sampled_from([APP, EVIL, KEY]), max_size=3, unique=True),
 )
-@settings(deadline=None)
 def test_a_verdict_is_a_target_of_the_requests_own_route_or_a_reason(first: bytes, lines: list[bytes]) -> None:
     verdict = Gate(region=REGION).judge(first, *lines)
     if isinstance(verdict, Admit):

@@ -232,7 +232,6 @@ lines = st.binary(max_size=40).map(lambda raw: b"X-" + raw.translate(None, b"\r\
 @given(
     st.binary(min_size=DIGEST, max_size=DIGEST), st.lists(lines, max_size=5), st.binary(min_size=1), st.floats(0, 1e9)
 )
-@settings(deadline=None)
 def test_what_one_worker_tells_another_arrives_unchanged(
     key: bytes, fields: list[bytes], body: bytes, now: float
 ) -> None:
@@ -251,7 +250,7 @@ steps = st.tuples(
 
 
 @given(st.lists(steps, max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_happens_nothing_outlives_its_bounds(steps: list[tuple[str, int, float]]) -> None:
     one, now = answers(entries=3, stale_if_error="1h", max_age="2h"), 0.0
     good: dict[bytes, float] = {}

@@ -321,7 +321,7 @@ steps = st.tuples(
 
 
 @given(st.lists(steps, max_size=60), st.floats(0, 1e6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_is_set_and_removed_nothing_is_early_late_or_forgotten(
     steps: list[tuple[str, int, float]], start: float
 ) -> None:

@@ -410,7 +410,7 @@ def what(carrier: Carrier) -> tuple[object, ...]:
 
 
 @given(st.data(), heads.answer_heads() | heads.mutated(heads.answer_heads()), heads.tails)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cuts_do_not_matter_and_llhttp_agrees(
     loop: asyncio.Runner, data: st.DataObject, head: bytes, tail: bytes
 ) -> None:

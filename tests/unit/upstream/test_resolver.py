@@ -7,7 +7,7 @@ import asyncio
 import socket
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.upstream.resolver import ADDRESSES, PAUSE, PENALTY, STALE, Addresses, Resolver, Unresolvable
@@ -289,7 +289,6 @@ def test_nothing_known_is_nothing_to_try() -> None:
     st.floats(0, 40),
     st.integers(0, 20),
 )
-@settings(deadline=None)
 def test_an_order_is_all_addresses_with_the_failed_ones_last(
     known: list[str], failed: dict[str, float], now: float, turn: int
 ) -> None:

@@ -234,7 +234,7 @@ def test_floods_of_names_and_reasons_are_not_remembered() -> None:
 
 
 @given(st.binary(max_size=300) | heads.mutated(heads.answer_heads()) | heads.answer_heads())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_bytes_raise_anything_but_bad_answer(data: bytes) -> None:
     try:
         answer = READER.read(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.wire.body import BodyReader
@@ -88,7 +88,6 @@ def test_one_body_leaves_nothing_behind_for_the_next() -> None:
 
 
 @given(st.data(), st.binary(max_size=200), st.binary(max_size=20), st.booleans())
-@settings(deadline=None)
 def test_cuts_do_not_matter(data: st.DataObject, payload: bytes, rest: bytes, chunked: bool) -> None:
     message = (encode(payload) if payload else b"") + b"0\r\n\r\n" if chunked else payload
     body = BodyReader()

@@ -93,27 +93,26 @@ def compare(body: bytes) -> None:
 
 
 @given(bodies())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @example(b"00000000000000003\r\nabc\r\n0\r\n\r\n")
 def test_llhttp_finds_the_same_payload_and_the_same_end(body: bytes) -> None:
     compare(body)
 
 
 @given(heads.mutated(bodies()))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_a_damaged_body_is_refused_by_one_of_both_or_read_alike(body: bytes) -> None:
     compare(body)
 
 
 @given(st.data(), bodies() | heads.mutated(bodies()))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_it_does_not_matter_how_the_bytes_are_cut(data: st.DataObject, body: bytes) -> None:
     assert decode(data.draw(heads.cut(body))) == decode([body])
     assert decode([body[at : at + 1] for at in range(len(body))]) == decode([body])
 
 
 @given(st.data(), st.lists(st.binary(min_size=1, max_size=300), max_size=5), st.binary(max_size=20))
-@settings(deadline=None)
 def test_what_is_encoded_is_decoded_again(data: st.DataObject, pieces: list[bytes], rest: bytes) -> None:
     body = b"".join(map(encode, pieces)) + LAST_CHUNK
     cut = data.draw(heads.cut(body + rest))

@@ -137,7 +137,7 @@ def test_an_answer_without_a_length_never_completes() -> None:
 
 
 @given(st.data(), st.lists(heads.request_heads(), min_size=1, max_size=3), heads.tails)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_its_judgement_does_not_depend_on_the_cuts(data: st.DataObject, several: list[bytes], tail: bytes) -> None:
     stream = b"".join(head + b"\r\n\r\n" for head in several) + tail
     judgements = []
@@ -153,7 +153,7 @@ def test_its_judgement_does_not_depend_on_the_cuts(data: st.DataObject, several:
 
 
 @given(heads.mutated(st.just(heads.SDK_UPLOAD + b"\r\n\r\n")) | st.binary(max_size=200), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_bytes_raise_anything_else(data: bytes, answers: bool) -> None:
     referee, complaint = Referee(answers), Complaint.SYNTAX
     try:

@@ -381,14 +381,14 @@ def test_a_flood_of_hosts_is_not_remembered() -> None:
 
 
 @given(st.binary(max_size=300) | heads.mutated(heads.request_heads()) | heads.request_heads())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_bytes_raise(data: bytes) -> None:
     request = READER.read(data)
     assert isinstance(request, RequestHead) or request in REJECTIONS
 
 
 @given(heads.request_heads(), heads.request_heads())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_one_head_does_not_change_how_the_next_is_read(one: bytes, other: bytes) -> None:
     reader = RequestReader(target=100, fields=20)
     reader.read(one)
@@ -402,7 +402,7 @@ def test_one_head_does_not_change_how_the_next_is_read(one: bytes, other: bytes)
 
 
 @given(heads.request_heads())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_nothing_of_one_hop_and_nothing_nominated_is_ever_kept(data: bytes) -> None:
     request = READER.read(data)
     if not isinstance(request, RequestHead):
