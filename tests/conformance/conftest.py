@@ -1,27 +1,42 @@
-"""Every test that takes `stage` runs twice, over the gateway and over the tuned nginx, and is judged at its end."""
+"""Every test that takes `stage` runs over several proxies, and is judged at its end.
+
+These are the gateway and the tuned nginx, what a widely trusted proxy does with the same bytes: it shows which
+expectations are fair. The comparison runs the same tests over others (option `--systems` of its plugin).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from comparison.peers import peer
 
 from tests.conformance.cases import BODY_LIMIT
-from tests.conformance.nginx import Nginx
 from tests.conformance.stage import Stage, Subject
 from tests.gateway import Gateway
 from tests.standin import StandIn
 
+SYSTEMS = ("gateway", "nginx-tuned")
 # A breaker would turn the answer to one case's misbehaving upstream into the next case's 503.
 SETTINGS: dict[str, Any] = {
     "breaker": {"failures": 0},
     "limits": {"body": BODY_LIMIT},
     "log": {"level": "warning", "access": "off"},
 }
+# Seconds; short, so that what a proxy does not notice costs the suite little.
+PATIENCE = {"answer_timeout": 1, "head_timeout": 10, "body_timeout": 2}
 
 # The keys of all tests that were collected, whichever are then selected.
 STAGED = pytest.StashKey[set[str]]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test once for each system."""
+    if "gateway" in metafunc.fixturenames:
+        systems = metafunc.config.getoption("systems", None) or SYSTEMS
+        metafunc.parametrize("gateway", systems, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +46,11 @@ def standin() -> Iterator[StandIn]:
         yield running
 
 
-@pytest.fixture(scope="module", params=["gateway", "nginx"])
+@pytest.fixture(scope="module")
 def gateway(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Gateway | None]:
     """The gateway, the same for a whole file: whatever one case does to it, the next one must not feel it.
-    None where nginx's turn is."""
-    if request.param == "nginx":
+    None where another system's turn is."""
+    if request.param != "gateway":
         yield None
     else:
         with Gateway(SETTINGS, standin=standin) as running:
@@ -44,17 +59,34 @@ def gateway(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Gatewa
 
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, gateway: Gateway | None, standin: StandIn) -> Iterator[Stage]:
-    """The stage of one test; its key is the test's name with its parameters, the subject left out.
-
-    Every test has an nginx of its own: a connection that one case has spoilt would stay in its pool and spoil
-    a later case, and then the differences would depend on the order.
-    """
+    """The stage of one test; its key is the test's name with its parameters, the subject left out."""
     key = key_of(request.node)
     if gateway:
-        yield Stage(Subject("gateway", ("127.0.0.1", gateway.port)), standin, key)
+        yield Stage(Subject("gateway", ("127.0.0.1", gateway.port), gateway.pid), standin, key)
     else:
-        with Nginx(standin) as nginx:
-            yield Stage(Subject("nginx", ("127.0.0.1", nginx.port)), standin, key)
+        with other_system(request.node.callspec.params["gateway"], standin) as subject:
+            yield Stage(subject, standin, key)
+
+
+@contextmanager
+def other_system(name: str, standin: StandIn) -> Iterator[Subject]:
+    """A system other than the gateway, started for one test only.
+
+    A connection that one case has spoilt would stay in its pool and spoil a later case, and then the differences
+    would depend on the order.
+    """
+    one = peer(name)
+    one.install()
+    certificate = standin.ca_file.parent / "server.pem"
+    with one.running(
+        standin.ports["us-tls"],
+        standin.ca_file,
+        certificate=certificate,
+        key=certificate.with_suffix(".key"),
+        body_limit=BODY_LIMIT,
+        **PATIENCE,
+    ) as running:
+        yield Subject(name, ("127.0.0.1", running.port), running.pid)
 
 
 def params_of(item: Any) -> dict[str, Any]:
@@ -81,6 +113,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     stage = pyfuncitem.funcargs.get("stage")
     if not isinstance(stage, Stage):
         return (yield)
+    # What the comparison reads, whichever way the test ends.
+    pyfuncitem.user_properties.append(("aspects", stage.aspects))
     result: object = True  # handled, also when what came back was no answer
     with stage.reading():
         result = yield

@@ -47,7 +47,7 @@ def listing(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[tuple[
 @pytest.fixture
 def stage(listing: tuple[str, Gateway], standin: StandIn) -> Stage:
     """In the place of the stage that runs over both proxies."""
-    return Stage(Subject("gateway", ("127.0.0.1", listing[1].port)), standin, "")
+    return Stage(Subject("gateway", ("127.0.0.1", listing[1].port), listing[1].pid), standin, "")
 
 
 @pytest.mark.parametrize("origin", OURS)

@@ -68,7 +68,7 @@ def judge_whole(case: Relayed, answer: Answer, stage: Stage) -> None:
     nothing_leaks(answer, stage)
     stage.readable(answer)
     stage.traceable(answer)
-    stage.expect(not answer.all("set-cookie"), "Set-Cookie passed")
+    stage.expect(not answer.all("set-cookie"), "Set-Cookie passed", "cookies")
 
 
 @pytest.mark.parametrize("case", SPOILT, ids=lambda case: case.name)
