@@ -18,10 +18,11 @@ from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
 from proxy.observe.ledger import Counter
 from proxy.policy.admission import Admit
+from proxy.policy.client_ip import neighbourhood
 from proxy.policy.headers import ClientLines, answer_head
-from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, speaks_for_itself
+from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, last_good, speaks_for_itself
 from proxy.policy.retry import may_retry
-from proxy.runtime.clock import monotonic
+from proxy.runtime.clock import monotonic, wall
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Pool
 from proxy.wire.answer import AnswerHead
@@ -49,9 +50,9 @@ class ConfigDesk:
         """The fetch under way for the very same question, if there is one."""
         return self._fetches.get(question)
 
-    def begin(self, question: bytes, key: bytes, pool: Pool, head: bytes) -> ConfigFetch:
+    def begin(self, question: bytes, key: bytes, pool: Pool, head: bytes, asker: str) -> ConfigFetch:
         """A new fetch, to be started."""
-        fetch = self._fetches[question] = ConfigFetch(self._gateway, question, key, pool, head)
+        fetch = self._fetches[question] = ConfigFetch(self._gateway, question, key, pool, head, asker)
         return fetch
 
     def done(self, fetch: ConfigFetch) -> None:
@@ -59,22 +60,23 @@ class ConfigDesk:
         if self._fetches.get(fetch.question) is fetch:
             del self._fetches[fetch.question]
 
-    def learn(self, key: bytes, head: AnswerHead, body: bytes, now: float) -> None:
+    def learn(self, fetch: ConfigFetch, head: AnswerHead, body: bytes, now: float) -> None:
         """The vendor answered in full."""
         if is_good(head, body):
-            entry = self.last_good.store(key, head, body, now)
+            good = last_good(head, body, asked=fetch.began, now=now, wall=wall(), asker=fetch.asker)
+            entry = self.last_good.store(fetch.key, good)
             if entry is not None:
                 self._gateway.ledger.count(Counter.CONFIG_STORED)
                 if self.on_store is not None:
                     self.on_store(entry)
-        elif is_refusal(head.status) and self.last_good.forget(key) and self.on_store is not None:
-            self.on_store(key)  # without an answer: nobody is to give the old one any more
+        elif is_refusal(head.status) and self.last_good.forget(fetch.key) and self.on_store is not None:
+            self.on_store(fetch.key)  # without an answer: nobody is to give the old one any more
 
 
 class ConfigFetch:
     """One question to the vendor. It outlives the clients that asked, so that a late answer still serves
     the next ones. `question` is a digest of all that may change the answer, `key` the same without the
-    conditions (If-None-Match), under which the answer is kept."""
+    conditions (If-None-Match), under which the answer is kept, `asker` the network of the one who asked first."""
 
     __slots__ = (
         "_body",
@@ -86,13 +88,14 @@ class ConfigFetch:
         "_reused",
         "_size",
         "_upstream_head",
+        "asker",
         "began",
         "key",
         "question",
         "relays",
     )
 
-    def __init__(self, gateway: Gateway, question: bytes, key: bytes, pool: Pool, head: bytes) -> None:
+    def __init__(self, gateway: Gateway, question: bytes, key: bytes, pool: Pool, head: bytes, asker: str) -> None:
         self._gateway = gateway
         self._pool = pool
         self._upstream_head = head
@@ -104,6 +107,7 @@ class ConfigFetch:
         self._reused = False
         self.question = question
         self.key = key
+        self.asker = asker
         self.began = monotonic()
         self.relays: list[ConfigRelay] = []
 
@@ -162,7 +166,7 @@ class ConfigFetch:
         assert head is not None
         desk = self._gateway.config_answers
         desk.done(self)
-        desk.learn(self.key, head, body, now)
+        desk.learn(self, head, body, now)
         if speaks_for_itself(head, body):
             desk.last_good.answered(self.key)
         else:
@@ -212,7 +216,8 @@ class ConfigRelay:
             fetch.relays.append(self)
         else:
             head = gateway.headers.upstream_head(request, lines, admit.target, admit.match, record.request_id)
-            self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head)
+            asker = neighbourhood(gateway.headers.client_address(lines, request))
+            self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head, asker)
             self._fetch.relays.append(self)
             self._fetch.start()
 
@@ -271,13 +276,13 @@ class ConfigRelay:
 
     def _serve_stale(self) -> bool:
         now, client = monotonic(), self._client
-        last_good = self._gateway.config_answers.last_good.usable(self._key, now)
-        if last_good is None or client is None:
+        good = self._gateway.config_answers.last_good.usable(self._key, now)
+        if good is None or client is None:
             return False
         self._exchange.answer(200, 0)
-        head = AnswerHead(200, last_good.status_line, 1)
-        head.fields = _stale_fields(last_good, now)
-        self._send(client, head, b"" if self._request.method == b"HEAD" else last_good.body)
+        head = AnswerHead(200, good.status_line, 1)
+        head.fields = _stale_fields(good, now)
+        self._send(client, head, b"" if self._request.method == b"HEAD" else good.body)
         self._over(client, self._exchange.served_stale(now))
         return True
 
@@ -311,7 +316,7 @@ class ConfigRelay:
         self._gateway.record(record)
 
 
-def _stale_fields(last_good: LastGood, now: float) -> list[bytes]:
-    age = max(int(now - last_good.stored), 0)
-    fields = [line for line in last_good.fields if not line.lower().startswith(b"content-length:")]
-    return [*fields, b"Content-Length: %d" % len(last_good.body), b"X-Gateway-Config: stale", b"Age: %d" % age]
+def _stale_fields(good: LastGood, now: float) -> list[bytes]:
+    age = max(int(now - good.born), 0)
+    fields = [line for line in good.fields if not line.lower().startswith(b"content-length:")]
+    return [*fields, b"Content-Length: %d" % len(good.body), b"X-Gateway-Config: stale", b"Age: %d" % age]

@@ -89,6 +89,14 @@ class ClientIpPolicy:
         return str(_network(parsed).network_address).encode("ascii")
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def neighbourhood(address: str) -> str:
+    """The network (/24 or /48) that an address is in: whoever has one address of it may well have more. Anything
+    that is no address is itself."""
+    parsed = parse_address(address)
+    return address if parsed is None else str(_network(parsed))
+
+
 def _network(address: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
     bits = _KEPT_IPV4_BITS if isinstance(address, IPv4Address) else _KEPT_IPV6_BITS
     return ip_network((address, bits), strict=False)

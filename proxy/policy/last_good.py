@@ -3,12 +3,19 @@
 Without an answer within a second the SDK records nothing on that page, so an outage of the
 configuration service would cost every recording of its time. Nothing is served from here while
 the vendor answers. Pure: `now` is an argument. Must not know how answers are fetched.
+
+Room is shared out by who asked first. A site has a few keys and some dozens of ways to ask, and its
+visitors come from many networks, each of which asked first for one or two. One who invents questions
+that the vendor answers well, with the site's own key, can ask as many as he likes and each as often as
+he likes; what he can't invent is the network that he asks from. So when all places are taken, the
+network that holds most gives up one of its own.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from email.utils import formatdate
 
 import orjson
 
@@ -18,19 +25,49 @@ from proxy.wire.answer import AnswerHead
 DIGEST = 32
 # An unchanged answer is told to the other workers again after so many seconds, to renew its age.
 TELL_AGAIN = 30.0
+# Fields that speak of the moment, or to the one who asked.
+_NOT_KEPT = (b"cache-control:", b"age:", b"set-cookie:")
+# No answer is older than thirty years.
+_AGE_DIGITS = 9
 
 
 @dataclass(slots=True)
 class LastGood:
     """One answer: its relayable field lines, its body, and when it came (monotonic seconds, one clock
-    for all processes of the machine). `outage_began` is when the vendor first failed after it."""
+    for all processes of the machine). `born` is when the vendor made it, by the same clock; `asker` the
+    network that asked for it first; `outage_began` when the vendor first failed after it."""
 
     status_line: bytes
     fields: list[bytes]
     body: bytes
     stored: float
+    born: float
+    asker: str
     told: float = float("-inf")
     outage_began: float | None = None
+
+
+def last_good(head: AnswerHead, body: bytes, *, asked: float, now: float, wall: float, asker: str) -> LastGood:
+    """The answer that came `now` to what was `asked` then (monotonic seconds), while people's clocks showed `wall`
+    (seconds since 1970).
+
+    Its age is what caches on the way say it was (RFC 9111, 4.2.3, without comparing the vendor's clock to ours),
+    counted from the question. A Date that is missing is added (RFC 9110, 6.6.1).
+    """
+    fields = [line for line in head.fields if not line.lower().startswith(_NOT_KEPT)]
+    if not any(line.lower().startswith(b"date:") for line in fields):
+        fields.append(b"Date: " + formatdate(wall, usegmt=True).encode())
+    return LastGood(head.status_line, fields, body, now, asked - _age(head.fields), asker)
+
+
+def _age(fields: list[bytes]) -> int:
+    """Seconds that the answer had been in caches before it came; what is no number counts as none."""
+    for line in fields:
+        name, _, value = line.partition(b":")
+        digits = value.strip(b" \t")
+        if name.lower() == b"age" and digits.isdigit():
+            return int(digits[:_AGE_DIGITS])
+    return 0
 
 
 def is_good(head: AnswerHead, body: bytes) -> bool:
@@ -50,29 +87,29 @@ def speaks_for_itself(head: AnswerHead, body: bytes) -> bool:
 
 
 class LastGoodAnswers:
-    """Bounded by `config_cache.entries`; when full, the answer refreshed longest ago goes first."""
+    """Bounded by `config_cache.entries`; when full, the network that holds most loses the answer that was refreshed
+    longest ago."""
 
     def __init__(self, settings: ConfigCache) -> None:
         self._settings = settings
-        self._answers: OrderedDict[bytes, LastGood] = OrderedDict()
+        self._answers: dict[bytes, LastGood] = {}
+        self._shares: dict[str, OrderedDict[bytes, None]] = {}  # what each network holds, refreshed longest ago first
 
     @property
     def active(self) -> bool:
         """Whether anything is kept at all."""
         return self._settings.stale_if_error > 0
 
-    def store(self, key: bytes, head: AnswerHead, body: bytes, now: float) -> bytes | None:
+    def store(self, key: bytes, answer: LastGood) -> bytes | None:
         """Keep an answer under a digest of DIGEST bytes. Returns an entry for the other workers when they
         have reason to know."""
         if not self.active:
             return None
-        fields = [line for line in head.fields if not line.lower().startswith((b"cache-control:", b"age:", b"date:"))]
         known = self._answers.get(key)
-        fresh = LastGood(head.status_line, fields, body, now)
-        changed = known is None or known.body != body or now - known.told >= TELL_AGAIN
-        fresh.told = now if changed or known is None else known.told
-        self._keep(key, fresh)
-        return _pack(key, fresh) if changed else None
+        changed = known is None or known.body != answer.body or answer.stored - known.told >= TELL_AGAIN
+        answer.told = answer.stored if changed or known is None else known.told
+        self._keep(key, answer)
+        return _pack(key, answer) if changed else None
 
     def load(self, entry: bytes) -> None:
         """Take an entry from another worker, unless a newer answer is known here. A bare digest says that the
@@ -99,7 +136,14 @@ class LastGoodAnswers:
 
     def forget(self, key: bytes) -> bool:
         """The vendor refuses: what it said before no longer holds. Returns whether anything was known."""
-        return self._answers.pop(key, None) is not None
+        answer = self._answers.pop(key, None)
+        if answer is None:
+            return False
+        share = self._shares[answer.asker]
+        del share[key]
+        if not share:
+            del self._shares[answer.asker]
+        return True
 
     def usable(self, key: bytes, now: float) -> LastGood | None:
         """The answer to give in the vendor's stead, if there is one and the bounds allow it."""
@@ -110,19 +154,30 @@ class LastGoodAnswers:
         return answer if now - began <= self._settings.stale_if_error else None
 
     def _keep(self, key: bytes, answer: LastGood) -> None:
+        known = self._answers.get(key)
+        if known is not None:
+            answer.asker = known.asker
         self._answers[key] = answer
-        self._answers.move_to_end(key)
-        while len(self._answers) > self._settings.entries:
-            self._answers.popitem(last=False)
+        share = self._shares.setdefault(answer.asker, OrderedDict())
+        share[key] = None
+        share.move_to_end(key)
+        if len(self._answers) > self._settings.entries:
+            self.forget(self._most_dispensable())
+
+    def _most_dispensable(self) -> bytes:
+        """Of what the network with the largest share holds, the answer that was refreshed longest ago. Among
+        networks with as much, that counts too."""
+        oldest = [(len(share), next(iter(share))) for share in self._shares.values()]
+        return max(oldest, key=lambda held: (held[0], -self._answers[held[1]].stored))[1]
 
 
 def _pack(key: bytes, answer: LastGood) -> bytes:
     lines = [line.decode("latin-1") for line in (answer.status_line, *answer.fields)]
-    return key + orjson.dumps([answer.stored, lines]) + b"\n" + answer.body
+    return key + orjson.dumps([answer.stored, answer.born, answer.asker, lines]) + b"\n" + answer.body
 
 
 def _unpack(entry: bytes) -> tuple[bytes, LastGood]:
     about, _, body = entry[DIGEST:].partition(b"\n")
-    stored, lines = orjson.loads(about)
+    stored, born, asker, lines = orjson.loads(about)
     status_line, *fields = [line.encode("latin-1") for line in lines]
-    return entry[:DIGEST], LastGood(status_line, fields, body, stored, told=stored)
+    return entry[:DIGEST], LastGood(status_line, fields, body, stored, born, asker, told=stored)

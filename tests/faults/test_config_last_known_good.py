@@ -82,6 +82,7 @@ def assert_stale(answer: Answer, body: bytes) -> None:
     assert answer.body == body
     assert answer.one("x-gateway-config") == "stale"
     assert (answer.one("age") or "").isdigit()
+    assert len(answer.all("date")) == 1
     assert "json" in (answer.one("content-type") or "")
     assert "no-store" in answer.listed("cache-control")
 
@@ -250,6 +251,29 @@ def test_it_can_be_switched_off(vendor: StandIn, standin: StandIn) -> None:
         known(gateway, key)
         outage(standin, "reset_before_answer")
         assert_readable(ask(gateway, config(key)), 502)
+
+
+def flood(gateway: Gateway, key: str, count: int) -> None:
+    """As many invented questions for the site's own key, from one network, as the vendor answers well."""
+    with client(gateway) as connection:
+        for number in range(count):
+            line = f"X-Forwarded-For: 203.0.113.{number % 250}".encode()
+            assert connection.ask(config(key, f"config_group=browser&x={number}", line)).status == 200
+
+
+def test_invented_questions_do_not_push_out_real_ones(vendor: StandIn, standin: StandIn) -> None:
+    """Anybody can ask with a site's public key and parameters of his own."""
+    settings = {**SETTINGS, "client_ip": {"trusted_proxies": ["127.0.0.0/8"]}, "config_cache": {"entries": 20}}
+    with Gateway(settings, standin=vendor) as gateway:
+        key, bodies = new_key(), dict[str, bytes]()
+        for number, query in enumerate(("config_group=browser", "config_group=mobile", "config_group=other")):
+            visitor = f"X-Forwarded-For: 198.51.{number}.1".encode()
+            bodies[query] = ask(gateway, config(key, query, visitor)).body
+        flood(gateway, key, 100)
+        outage(standin, "reset_before_answer")
+        for query, body in bodies.items():
+            assert_stale(ask(gateway, config(key, query)), body)
+        assert ask(gateway, config(key, "config_group=browser&x=0")).status == 502
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,14 @@ stop the SDK."""
 from __future__ import annotations
 
 import asyncio
+from email.utils import parsedate_to_datetime
 
 import pytest
 
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
 from proxy.observe.ledger import Counter
+from proxy.runtime.clock import monotonic, wall
 from tests.unit.edge.stage import CONFIG, JSON, VENDOR, Client, Stage, get, ok, post, run, stage
 from tests.unit.upstream.names import Names, run_with
 from tests.unit.upstream.stage import eventually
@@ -283,6 +285,62 @@ class TestOutages:
                 one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
                 stale = await client.ask(get(CONFIG, b"If-None-Match: e-1"))
                 assert (stale.status, stale.body) == (200, JSON)
+
+        run(main)
+
+    @pytest.mark.parametrize(("lines", "age"), [((), 0), ((b"Age: 3600",), 3600)])
+    def test_the_last_good_answer_is_dated_and_as_old_as_it_is(self, lines: tuple[bytes, ...], age: int) -> None:
+        async def main() -> None:
+            async with stage() as one:
+                one.vendor.reply = lambda seen: ok(JSON, b"Date: Sun, 06 Nov 1994 08:49:37 GMT", *lines)
+                client = await one.client()
+                await client.ask(get())
+                began = monotonic()
+                one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
+                answer = await client.ask(get())
+                assert answer.all("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+                (told,) = answer.all("age")
+                assert age <= int(told) <= age + 1 + monotonic() - began
+
+        run(main)
+
+    def test_a_date_that_the_vendor_does_not_give_is_when_its_answer_came(self) -> None:
+        async def main() -> None:
+            async with stage() as one:
+                before = int(wall())
+                client = await primed(one)
+                after = wall()
+                one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
+                (date,) = (await client.ask(get())).all("date")
+                assert before <= parsedate_to_datetime(date).timestamp() <= after
+
+        run(main)
+
+    def test_a_cookie_for_one_is_not_given_to_others(self) -> None:
+        async def main() -> None:
+            async with stage(headers={"forward_cookies": ["consent"]}) as one:
+                one.vendor.reply = lambda seen: ok(JSON, b"Set-Cookie: consent=1")
+                client = await one.client()
+                assert (await client.ask(get())).all("set-cookie") == ["consent=1"]
+                one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
+                answer = await client.ask(get())
+                assert (answer.all("x-gateway-config"), answer.all("set-cookie")) == (["stale"], [])
+
+        run(main)
+
+    def test_invented_questions_do_not_push_out_a_real_one(self) -> None:
+        async def main() -> None:
+            proxy = {"trusted_proxies": ["127.0.0.0/8"]}
+            async with stage(client_ip=proxy, config_cache={"entries": 8}) as one:
+                one.vendor.reply = lambda seen: GOOD
+                client = await one.client()
+                await client.ask(get(CONFIG, b"X-Forwarded-For: 198.51.100.1"))
+                for number in range(40):
+                    invented = get(CONFIG + b"&x=%d" % number, b"X-Forwarded-For: 203.0.113.%d" % (number % 250))
+                    await client.ask(invented)
+                one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
+                assert (await client.ask(get())).body == JSON
+                assert (await client.ask(get(CONFIG + b"&x=0"))).status == 503
 
         run(main)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.policy.client_ip import ClientIpPolicy, parse_address
+from proxy.policy.client_ip import ClientIpPolicy, neighbourhood, parse_address
 from proxy.settings.schema import ClientIp
 
 
@@ -174,3 +174,20 @@ def test_a_full_address_is_the_address(address: IPv4Address | IPv6Address) -> No
 def test_only_addresses_are_parsed(text: str) -> None:
     address = parse_address(text)
     assert address is None or ip_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("192.0.2.255", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"),
+        ("2001:db8:1:ffff::", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("", ""),
+        ("no address", "no address"),
+    ],
+)
+def test_who_has_one_address_of_a_network_is_known_by_the_network(address: str, expected: str) -> None:
+    assert neighbourhood(address) == expected

@@ -1,5 +1,5 @@
-"""Proves when a last known good configuration may stand in for the vendor, for how long, how many are kept, and that
-what the workers tell each other arrives unchanged."""
+"""Proves when a last known good configuration may stand in for the vendor, for how long, how old it says it is, that no
+one client can push out the others' answers, and that what the workers tell each other arrives unchanged."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from proxy.policy.last_good import (
     LastGoodAnswers,
     is_good,
     is_refusal,
+    last_good,
     speaks_for_itself,
 )
 from proxy.settings import ConfigCache
@@ -33,6 +34,10 @@ def head(status: int = 200, *lines: bytes, kind: bytes = b"application/json") ->
 
 def answers(**settings: Any) -> LastGoodAnswers:
     return LastGoodAnswers(ConfigCache.model_validate(settings))
+
+
+def good(body: bytes, now: float, *lines: bytes, asker: str = "192.0.2.0/24", wall: float = 0.0) -> LastGood:
+    return last_good(head(200, *lines), body, asked=now, now=now, wall=wall, asker=asker)
 
 
 def kept(one: LastGoodAnswers, key: bytes, now: float) -> bytes | None:
@@ -73,7 +78,7 @@ def test_what_the_vendor_means_for_this_client_is_relayed(status: int) -> None:
 
 def test_an_answer_is_usable_while_the_vendor_is_out() -> None:
     one = answers()
-    one.store(KEY, head(), BODY, 10.0)
+    one.store(KEY, good(BODY, 10.0))
     one.failed(KEY, 20.0)
     assert kept(one, KEY, 20.0) == BODY
     assert kept(one, OTHER, 20.0) is None
@@ -81,7 +86,7 @@ def test_an_answer_is_usable_while_the_vendor_is_out() -> None:
 
 def test_an_outage_is_bridged_for_so_long_and_no_longer() -> None:
     one = answers(stale_if_error="1h")
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     one.failed(KEY, 100.0)
     one.failed(KEY, 2000.0)  # the same outage: it began with the first failure
     assert kept(one, KEY, 100.0 + HOUR) == BODY
@@ -90,22 +95,22 @@ def test_an_outage_is_bridged_for_so_long_and_no_longer() -> None:
 
 def test_before_the_first_failure_is_noted_the_outage_has_just_begun() -> None:
     one = answers(stale_if_error="1s")
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     assert kept(one, KEY, 5000.0) == BODY
 
 
 def test_an_answer_ends_the_outage() -> None:
     one = answers(stale_if_error="1h")
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     one.failed(KEY, 100.0)
-    one.store(KEY, head(), BODY, 200.0)
+    one.store(KEY, good(BODY, 200.0))
     one.failed(KEY, 50_000.0)
     assert kept(one, KEY, 50_000.0) == BODY
 
 
 def test_an_answer_that_is_not_kept_ends_the_outage_too() -> None:
     one = answers(stale_if_error="1h")
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     one.failed(KEY, 100.0)
     one.answered(KEY)  # a 304, say
     one.failed(KEY, 50_000.0)
@@ -115,14 +120,14 @@ def test_an_answer_that_is_not_kept_ends_the_outage_too() -> None:
 
 def test_what_is_too_old_is_not_served_whatever_the_vendor_does() -> None:
     one = answers(max_age="24h")
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     assert kept(one, KEY, DAY) == BODY
     assert kept(one, KEY, DAY + 0.1) is None
 
 
 def test_what_the_vendor_refuses_is_forgotten() -> None:
     one = answers()
-    one.store(KEY, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
     assert one.forget(KEY)
     assert not one.forget(KEY)
     assert not one.forget(OTHER)
@@ -132,60 +137,156 @@ def test_what_the_vendor_refuses_is_forgotten() -> None:
 
 
 def test_switched_off_nothing_is_kept_or_taken() -> None:
-    entry = answers().store(KEY, head(), BODY, 0.0)
+    entry = answers().store(KEY, good(BODY, 0.0))
     off = answers(stale_if_error="0s")
     assert not off.active
-    assert off.store(KEY, head(), BODY, 0.0) is None
+    assert off.store(KEY, good(BODY, 0.0)) is None
     assert entry is not None
     off.load(entry)
     assert kept(off, KEY, 0.0) is None
 
 
-def test_fields_that_speak_of_the_moment_are_not_kept() -> None:
-    one = answers()
-    lines = (b"Date: x", b"AGE: 3", b"cache-control: max-age=9", b"ETag: e", b"X-Dated: y")
-    one.store(KEY, head(200, *lines), BODY, 0.0)
-    stored = one.usable(KEY, 0.0)
-    assert stored is not None
-    assert stored.fields == [b"Content-Type: application/json", b"ETag: e", b"X-Dated: y"]
+def test_fields_that_speak_of_the_moment_or_to_one_client_are_not_kept() -> None:
+    lines = (b"AGE: 3", b"cache-control: max-age=9", b"ETag: e", b"Set-Cookie: consent=1", b"X-Aged: y", b"Date: x")
+    assert good(BODY, 0.0, *lines).fields == [b"Content-Type: application/json", b"ETag: e", b"X-Aged: y", b"Date: x"]
+
+
+def test_a_date_that_the_vendor_does_not_give_is_added_and_its_own_is_kept() -> None:
+    moment = 784111777.0  # the example of RFC 9110, 5.6.7
+    assert good(BODY, 5.0, wall=moment).fields[-1] == b"Date: Sun, 06 Nov 1994 08:49:37 GMT"
+    own = b"DATE: Sat, 05 Nov 1994 08:49:37 GMT"
+    assert [line for line in good(BODY, 5.0, own, wall=moment).fields if line.lower().startswith(b"date")] == [own]
+
+
+@pytest.mark.parametrize(
+    ("lines", "age"),
+    [
+        ((), 2.0),
+        ((b"Age: 30",), 32.0),
+        ((b"aGE:\t30 ",), 32.0),
+        ((b"Age: 0",), 2.0),
+        ((b"Age: -5",), 2.0),
+        ((b"Age: soon",), 2.0),
+        ((b"Age:",), 2.0),
+        ((b"X-Age: 30",), 2.0),
+        ((b"Age: 30", b"Age: 40"), 32.0),
+        ((b"Age: \xb2",), 2.0),
+        ((b"Age: " + b"9" * 4000,), 2.0 + 999_999_999),
+    ],
+)
+def test_the_age_is_that_of_the_answer_and_not_of_our_copy(lines: tuple[bytes, ...], age: float) -> None:
+    answer = last_good(head(200, *lines), BODY, asked=8.0, now=9.0, wall=0.0, asker="")
+    assert 10.0 - answer.born == age
+    assert answer.stored == 9.0
 
 
 def test_when_full_the_answer_refreshed_longest_ago_goes() -> None:
     one = answers(entries=3)
     keys = [bytes([number]) * DIGEST for number in range(4)]
     for number, key in enumerate(keys[:3]):
-        one.store(key, head(), b"%d" % number, float(number))
-    one.store(keys[0], head(), b"0", 3.0)
-    one.store(keys[3], head(), b"3", 4.0)
+        one.store(key, good(b"%d" % number, float(number)))
+    one.store(keys[0], good(b"0", 3.0))
+    one.store(keys[3], good(b"3", 4.0))
     assert [kept(one, key, 5.0) for key in keys] == [b"0", None, b"2", b"3"]
+
+
+SITE = [bytes([number]) * DIGEST for number in range(30)]
+
+
+def visited(one: LastGoodAnswers, now: float) -> None:
+    """A site's thirty ways to ask, each asked first by one of ten networks of its visitors."""
+    for number, key in enumerate(SITE):
+        one.store(key, good(BODY, now, asker=f"198.51.{number % 10}.0/24"))
+
+
+def flood(one: LastGoodAnswers, now: float, count: int, *networks: str, times: int = 1) -> None:
+    """Invented questions that the vendor answers well, each asked so many times."""
+    for number in range(count):
+        for _ in range(times):
+            key = b"!" + number.to_bytes(DIGEST - 1, "big")
+            one.store(key, good(BODY, now + number / 1000, asker=networks[number % len(networks)]))
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_invented_questions_push_out_each_other_and_nothing_else(times: int) -> None:
+    one = answers()
+    visited(one, 0.0)
+    flood(one, 10.0, 2000, "203.0.113.0/24", times=times)
+    assert all(kept(one, key, 20.0) == BODY for key in SITE)
+
+
+def test_invented_questions_that_came_first_make_room_for_real_ones() -> None:
+    one = answers()
+    flood(one, 0.0, 2000, "203.0.113.0/24")
+    visited(one, 10.0)
+    flood(one, 20.0, 2000, "203.0.113.0/24")
+    assert all(kept(one, key, 30.0) == BODY for key in SITE)
+
+
+def test_several_networks_push_out_nothing_either() -> None:
+    one = answers()
+    visited(one, 0.0)
+    flood(one, 10.0, 4000, *(f"203.0.{number}.0/24" for number in range(50)))
+    assert all(kept(one, key, 20.0) == BODY for key in SITE)
+
+
+def test_one_who_asks_a_real_question_first_can_take_it_away_only_until_a_visitor_asks() -> None:
+    one = answers()
+    one.store(SITE[0], good(BODY, 0.0, asker="203.0.113.0/24"))
+    flood(one, 1.0, 300, "203.0.113.0/24")
+    assert kept(one, SITE[0], 2.0) is None
+    one.store(SITE[0], good(BODY, 3.0, asker="198.51.100.0/24"))
+    one.store(SITE[0], good(BODY, 4.0, asker="203.0.113.0/24"))  # does not become its own by being asked again
+    flood(one, 5.0, 3000, "203.0.113.0/24")
+    assert kept(one, SITE[0], 9.0) == BODY
+
+
+def test_the_same_holds_for_what_other_workers_tell() -> None:
+    one, other = answers(), answers(entries=10_000)
+    visited(one, 0.0)
+    for number in range(2000):
+        entry = other.store(b"!" + number.to_bytes(DIGEST - 1, "big"), good(BODY, 10.0, asker="203.0.113.0/24"))
+        assert entry is not None
+        one.load(entry)
+    assert all(kept(one, key, 20.0) == BODY for key in SITE)
+
+
+def test_behind_one_address_the_answer_refreshed_longest_ago_goes() -> None:
+    """So a gateway that does not know the proxy in front of it keeps what it always kept."""
+    one = answers(entries=30)
+    for round_ in range(3):
+        for number, key in enumerate(SITE):
+            one.store(key, good(BODY, round_ * 100.0 + number))
+    flood(one, 300.0, 10, "192.0.2.0/24")
+    assert [kept(one, key, 400.0) is not None for key in SITE] == [False] * 10 + [True] * 20
 
 
 def test_using_an_answer_does_not_refresh_it() -> None:
     one = answers(entries=2)
     keys = [bytes([number]) * DIGEST for number in range(3)]
     for key in keys[:2]:
-        one.store(key, head(), BODY, 0.0)
+        one.store(key, good(BODY, 0.0))
     kept(one, keys[0], 1.0)
-    one.store(keys[2], head(), BODY, 2.0)
+    one.store(keys[2], good(BODY, 2.0))
     assert kept(one, keys[0], 3.0) is None
 
 
 def test_the_others_are_told_what_is_new_and_now_and_then_that_it_still_holds() -> None:
     one = answers()
-    assert one.store(KEY, head(), BODY, 0.0) is not None
-    assert one.store(KEY, head(), BODY, 1.0) is None
-    assert one.store(KEY, head(), b"{}", 2.0) is not None
-    assert one.store(KEY, head(), b"{}", 1.9 + TELL_AGAIN) is None
-    assert one.store(KEY, head(), b"{}", 2.0 + TELL_AGAIN) is not None
-    assert one.store(KEY, head(), b"{}", 2.1 + TELL_AGAIN) is None
+    assert one.store(KEY, good(BODY, 0.0)) is not None
+    assert one.store(KEY, good(BODY, 1.0)) is None
+    assert one.store(KEY, good(b"{}", 2.0)) is not None
+    assert one.store(KEY, good(b"{}", 1.9 + TELL_AGAIN)) is None
+    assert one.store(KEY, good(b"{}", 2.0 + TELL_AGAIN)) is not None
+    assert one.store(KEY, good(b"{}", 2.1 + TELL_AGAIN)) is None
 
 
 def test_a_newer_answer_is_not_replaced_by_an_older_one_of_another_worker() -> None:
     one, other = answers(), answers()
-    old, new = other.store(KEY, head(), b"old", 1.0), other.store(KEY, head(), b"new", 3.0)
+    old, new = other.store(KEY, good(b"old", 1.0)), other.store(KEY, good(b"new", 3.0))
     assert old is not None
     assert new is not None
-    one.store(KEY, head(), b"own", 2.0)
+    one.store(KEY, good(b"own", 2.0))
     one.load(old)
     assert kept(one, KEY, 4.0) == b"own"
     one.load(new)
@@ -195,7 +296,7 @@ def test_a_newer_answer_is_not_replaced_by_an_older_one_of_another_worker() -> N
 def test_the_answers_of_other_workers_are_bounded_too() -> None:
     one, other = answers(entries=2), answers()
     for number in range(5):
-        entry = other.store(bytes([number]) * DIGEST, head(), BODY, float(number))
+        entry = other.store(bytes([number]) * DIGEST, good(BODY, float(number)))
         assert entry is not None
         one.load(entry)
     assert sum(kept(one, bytes([number]) * DIGEST, 9.0) is not None for number in range(5)) == 2
@@ -203,8 +304,8 @@ def test_the_answers_of_other_workers_are_bounded_too() -> None:
 
 def test_what_the_vendor_refused_another_worker_is_forgotten_here() -> None:
     one = answers()
-    one.store(KEY, head(), BODY, 0.0)
-    one.store(OTHER, head(), BODY, 0.0)
+    one.store(KEY, good(BODY, 0.0))
+    one.store(OTHER, good(BODY, 0.0))
     one.load(KEY)
     assert kept(one, KEY, 0.0) is None
     assert kept(one, OTHER, 0.0) == BODY
@@ -212,10 +313,10 @@ def test_what_the_vendor_refused_another_worker_is_forgotten_here() -> None:
 
 def test_an_answer_of_another_worker_need_not_be_told_again_at_once() -> None:
     one, other = answers(), answers()
-    entry = other.store(KEY, head(), BODY, 0.0)
+    entry = other.store(KEY, good(BODY, 0.0))
     assert entry is not None
     one.load(entry)
-    assert one.store(KEY, head(), BODY, 1.0) is None
+    assert one.store(KEY, good(BODY, 1.0)) is None
 
 
 @pytest.mark.parametrize("entry", [b"", b"short", KEY + b"\n", KEY + b"[]\nx", KEY + b"not json\nx"])
@@ -236,7 +337,7 @@ def test_what_one_worker_tells_another_arrives_unchanged(
     key: bytes, fields: list[bytes], body: bytes, now: float
 ) -> None:
     one, other = answers(), answers()
-    entry = one.store(key, head(200, *fields), body, now)
+    entry = one.store(key, good(body, now, *fields, asker="2001:db8::/48"))
     assert entry is not None
     other.load(entry)
     stored, loaded = one.usable(key, now), other.usable(key, now)
@@ -253,19 +354,19 @@ steps = st.tuples(
 @settings(max_examples=200)
 def test_whatever_happens_nothing_outlives_its_bounds(steps: list[tuple[str, int, float]]) -> None:
     one, now = answers(entries=3, stale_if_error="1h", max_age="2h"), 0.0
-    good: dict[bytes, float] = {}
+    since: dict[bytes, float] = {}
     out: dict[bytes, float] = {}
     for step, number, wait in steps:
         now, key = now + wait, bytes([number]) * DIGEST
         if step == "store":
-            one.store(key, head(), BODY, now)
-            good[key] = now
+            one.store(key, good(BODY, now))
+            since[key] = now
             out.pop(key, None)
         elif step == "load":
-            entry = answers().store(key, head(), BODY, now)
+            entry = answers().store(key, good(BODY, now))
             assert entry is not None
             one.load(entry)
-            good[key] = now
+            since[key] = now
             out.pop(key, None)
         elif step == "failed":
             one.failed(key, now)
@@ -274,9 +375,33 @@ def test_whatever_happens_nothing_outlives_its_bounds(steps: list[tuple[str, int
             getattr(one, step)(key)
             out.pop(key, None)
             if step == "forget":
-                good.pop(key, None)
+                since.pop(key, None)
         usable = [bytes([n]) * DIGEST for n in range(6) if kept(one, bytes([n]) * DIGEST, now) is not None]
         assert len(usable) <= 3
         for each in usable:
-            assert now - good[each] <= 2 * HOUR
+            assert now - since[each] <= 2 * HOUR
             assert now - out.get(each, now) <= HOUR
+
+
+asks = st.tuples(st.sampled_from(["store", "store", "store", "load", "forget"]), st.integers(0, 9), st.integers(0, 3))
+
+
+@given(st.lists(asks, max_size=80), st.integers(1, 6))
+def test_who_holds_least_loses_nothing(asks: list[tuple[str, int, int]], entries: int) -> None:
+    one, owners = answers(entries=entries), dict[bytes, int]()
+    for now, (step, number, network) in enumerate(asks):
+        key = bytes([number]) * DIGEST
+        if step == "forget":
+            one.forget(key)
+            owners.pop(key, None)
+            continue
+        answer = good(BODY, float(now), asker=str(network))
+        entry = answers().store(key, answer)
+        assert entry is not None
+        owners.setdefault(key, network)
+        one.store(key, answer) if step == "store" else one.load(entry)
+        gone = [each for each in owners if kept(one, each, float(now)) is None]
+        assert len(gone) == (len(owners) > entries)
+        for each in gone:
+            held = list(owners.values())
+            assert held.count(owners.pop(each)) == max(map(held.count, held))
