@@ -29,7 +29,7 @@ STALE = 86400.0
 ADDRESSES = 16
 
 
-class Unresolvable(OSError):
+class Unresolvable(Exception):
     """No address is known for the name."""
 
 
