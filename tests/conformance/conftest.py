@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,14 +20,20 @@ from tests.gateway import Gateway
 from tests.standin import StandIn
 
 SYSTEMS = ("gateway", "nginx-tuned")
+# Seconds; short, so that what a proxy does not notice costs the suite little.
+ANSWER_TIMEOUT, HEAD_TIMEOUT, BODY_TIMEOUT = 1, 2, 2
 # A breaker would turn the answer to one case's misbehaving upstream into the next case's 503.
 SETTINGS: dict[str, Any] = {
     "breaker": {"failures": 0},
     "limits": {"body": BODY_LIMIT},
+    "timeouts": {
+        "first_byte": f"{ANSWER_TIMEOUT}s",
+        "upstream_stall": f"{ANSWER_TIMEOUT}s",
+        "client_head": f"{HEAD_TIMEOUT}s",
+        "client_body_idle": f"{BODY_TIMEOUT}s",
+    },
     "log": {"level": "warning", "access": "off"},
 }
-# Seconds; short, so that what a proxy does not notice costs the suite little.
-PATIENCE = {"answer_timeout": 1, "head_timeout": 10, "body_timeout": 2}
 
 # The keys of all tests that were collected, whichever are then selected.
 STAGED = pytest.StashKey[set[str]]()
@@ -69,8 +76,8 @@ def stage(request: pytest.FixtureRequest, gateway: Gateway | None, standin: Stan
 
 
 @contextmanager
-def other_system(name: str, standin: StandIn) -> Iterator[Subject]:
-    """A system other than the gateway, started for one test only.
+def other_system(name: str, standin: StandIn, port: int = 0, ca_file: Path | None = None) -> Iterator[Subject]:
+    """A system other than the gateway, before the stand-in's US site or what is at `port`, started for one test only.
 
     A connection that one case has spoilt would stay in its pool and spoil a later case, and then the differences
     would depend on the order.
@@ -79,12 +86,14 @@ def other_system(name: str, standin: StandIn) -> Iterator[Subject]:
     one.install()
     certificate = standin.ca_file.parent / "server.pem"
     with one.running(
-        standin.ports["us-tls"],
-        standin.ca_file,
+        port or standin.ports["us-tls"],
+        ca_file or standin.ca_file,
         certificate=certificate,
         key=certificate.with_suffix(".key"),
         body_limit=BODY_LIMIT,
-        **PATIENCE,
+        answer_timeout=ANSWER_TIMEOUT,
+        head_timeout=HEAD_TIMEOUT,
+        body_timeout=BODY_TIMEOUT,
     ) as running:
         yield Subject(name, ("127.0.0.1", running.port), running.pid)
 
