@@ -1,0 +1,67 @@
+"""The commands of the comparison: argv to one call each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from comparison import RESULTS
+from comparison.costs import PLANS, Harness
+from comparison.selection import chosen
+from comparison.systems import build, every_system
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m comparison", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_costs(commands.add_parser("costs", help="measure what requests cost"))
+    options = parser.parse_args(argv)
+    return _costs(options)
+
+
+def _add_costs(parser: argparse.ArgumentParser) -> None:
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--quick", dest="mode", action="store_const", const="quick", default="full", help="in 4 minutes")
+    mode.add_argument("--smoke", dest="mode", action="store_const", const="smoke", help="only to see that it works")
+    parser.add_argument(
+        "--systems", type=_names, default=[], help="names, with commas; otherwise those that the scenarios name"
+    )
+    parser.add_argument("--scenarios", type=_names, default=[], help="names or patterns, with commas")
+    parser.add_argument("--rounds", type=int, help="of each cell")
+    parser.add_argument("--seconds", type=int, help="of each round")
+    parser.add_argument(
+        "--gateway-tree",
+        nargs="+",
+        metavar="[NAME=]DIR",
+        default=[],
+        help="builds of the gateway in place of this one, beside the tuned nginx",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+
+
+def _costs(options: argparse.Namespace) -> int:
+    plan = PLANS[options.mode]
+    plan = replace(plan, rounds=options.rounds or plan.rounds, seconds=options.seconds or plan.seconds)
+    try:
+        builds = [build(one) for one in options.gateway_tree]
+        wanted = chosen(options.mode, options.scenarios, options.systems, [one.name for one in builds])
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    names = {name for one in wanted for name in one.systems}
+    harness = Harness(plan, wanted, [one for one in (*every_system(), *builds) if one.name in names])
+    harness.run()
+    options.results.mkdir(parents=True, exist_ok=True)
+    harness.table.save(options.results / "costs.json")
+    return 0
+
+
+def _names(text: str) -> list[str]:
+    return [one for one in text.split(",") if one]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

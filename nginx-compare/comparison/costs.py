@@ -1,0 +1,168 @@
+"""The cost table's harness: starts the systems, lets them take turns under each scenario's load, keeps the account.
+
+All systems of a scenario run side by side and only one is loaded at a time: A B C A B C …, and the order turns by one
+with each round. What a figure means is in `results`, what is asked in `scenarios`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comparison import machine, measuring
+from comparison.asking import ask, refusal
+from comparison.machine import Cores
+from comparison.peers import Running
+from comparison.results import Cell, Round, Table
+from comparison.scenarios import CAPACITY, DIRECT, Scenario, Setting
+from comparison.systems import System
+from comparison.upstream import Upstream, upstream
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: rounds of each cell, seconds of a round in closed and open loops, idle connections."""
+
+    mode: str
+    rounds: int
+    seconds: int
+    open_seconds: int
+    connections: int
+
+
+PLANS = {
+    "full": Plan("full", 5, 2, 4, 5000),
+    "quick": Plan("quick", 3, 1, 2, 5000),
+    "smoke": Plan("smoke", 1, 1, 1, 50),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Systems that run with one setting, and where."""
+
+    systems: dict[str, Running]
+    upstream: Upstream
+    cores: Cores
+    setting: Setting
+
+
+class Harness:
+    """One comparison. `run` it once; what it found so far is in `table`."""
+
+    def __init__(self, plan: Plan, scenarios: Sequence[Scenario], systems: Sequence[System]) -> None:
+        self._plan = plan
+        self._scenarios = scenarios
+        self._systems = systems
+        made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")  # noqa: TID251
+        self.table = Table(plan.mode, made, machine.description())
+
+    def run(self) -> None:
+        """Measures everything. A system that is not there, or that can't do a scenario, has the reason in its cell."""
+        available = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, machine.divided(1).load)  # and with it all that this process starts
+        try:
+            with upstream() as behind, tempfile.TemporaryDirectory(prefix="compare-load-") as folder:
+                for setting in dict.fromkeys(one.setting for one in self._scenarios):
+                    with self._stage(setting, behind, available) as stage:
+                        for scenario in (one for one in self._scenarios if one.setting == setting):
+                            self._measure(scenario, stage, Path(folder))
+        finally:
+            os.sched_setaffinity(0, available)
+
+    @contextlib.contextmanager
+    def _stage(self, setting: Setting, behind: Upstream, available: set[int]) -> Iterator[Stage]:
+        cores = machine.divided(setting.workers, available)
+        self.table.facts[f"cores with {setting.workers} worker{'s' * (setting.workers > 1)}"] = cores.words
+        os.sched_setaffinity(0, cores.load)
+        with contextlib.ExitStack() as stack:
+            running = {}
+            for system in self._wanted(setting):
+                try:
+                    running[system.name] = stack.enter_context(system.running(behind, setting, cores))
+                except AssertionError as error:
+                    self.table.missing[system.name] = str(error)
+            yield Stage(running, behind, cores, setting)
+
+    def _wanted(self, setting: Setting) -> list[System]:
+        names = {name for one in self._scenarios if one.setting == setting for name in one.systems}
+        return [one for one in self._systems if one.name in names]
+
+    def _measure(self, scenario: Scenario, stage: Stage, folder: Path) -> None:
+        self.table.titles[scenario.name] = scenario.title
+        cells = [Cell(name, scenario.name) for name in scenario.systems if name in self._names]
+        self.table.cells += cells
+        for cell in cells:
+            cell.why_not = self._obstacle(scenario, cell.system, stage)
+        turn = [cell for cell in cells if not cell.why_not]
+        for number in range(self._plan.rounds if scenario.kind not in ("rest", "idle") else 1):
+            for cell in turn[number % len(turn) :] + turn[: number % len(turn)] if turn else []:
+                self._take_turn(scenario, cell, stage, folder)
+        print(_line(scenario, cells), flush=True)
+
+    def _obstacle(self, scenario: Scenario, name: str, stage: Stage) -> str:
+        if name not in stage.systems:
+            return f"not started: {self.table.missing.get(name, '')}"
+        return "" if scenario.kind == "rest" else refusal(scenario, stage.systems[name])
+
+    def _take_turn(self, scenario: Scenario, cell: Cell, stage: Stage, folder: Path) -> None:
+        try:
+            cell.rounds.append(self._round(scenario, cell.system, stage, folder))
+        except (RuntimeError, AssertionError) as error:
+            cell.why_not = str(error)
+
+    def _round(self, scenario: Scenario, name: str, stage: Stage, folder: Path) -> Round:
+        running = stage.systems[name]
+        if scenario.kind == "rest":
+            return measuring.at_rest(running.pid)
+        if scenario.kind == "idle":
+            return measuring.idle(running.pid, running.tls_port, min(scenario.clients, self._plan.connections))
+        opened = scenario.kind == "open"
+        seconds = self._plan.open_seconds if opened else self._plan.seconds
+        rate = scenario.rate * self._capacity(scenario, name, stage) if opened else 0
+        pids = [running.pid] if running.pid else []
+        return measuring.loaded(
+            pids, stage.upstream.pids, stage.cores, lambda: ask(scenario, running, seconds, rate, folder)
+        )
+
+    def _capacity(self, scenario: Scenario, name: str, stage: Stage) -> float:
+        """Requests per second: the system's own, or the lowest of those whose latencies are compared at one rate."""
+        if not scenario.same_rate:
+            return self._own_capacity(name, stage)
+        compared = [one for one in scenario.systems if one in stage.systems and one != DIRECT]
+        return min(self._own_capacity(one, stage) for one in compared)
+
+    def _own_capacity(self, name: str, stage: Stage) -> float:
+        """Of one worker, as measured in this run, or now for a moment."""
+        if not self.table.measured(name, CAPACITY.name):
+            cell = Cell(name, CAPACITY.name)
+            self.table.cells.append(cell)
+            with tempfile.TemporaryDirectory() as folder:
+                self._take_turn(CAPACITY, cell, stage, Path(folder))
+        found = self.table.measured(name, CAPACITY.name)
+        assert found, f"{name} has no capacity: {CAPACITY.name} can't be measured"
+        return found.value(lambda one: one.per_second)
+
+    @property
+    def _names(self) -> set[str]:
+        return {one.name for one in self._systems}
+
+
+def _line(scenario: Scenario, cells: Sequence[Cell]) -> str:
+    shown = (f"{cell.system} {_figure(scenario, cell)}" for cell in cells)
+    return f"{scenario.name:>16}: {', '.join(shown)}"
+
+
+def _figure(scenario: Scenario, cell: Cell) -> str:
+    if not cell.rounds:
+        return f"– ({cell.why_not})"
+    if scenario.kind in ("rest", "idle"):
+        return f"{cell.value(lambda one: one.memory) / 1024:.0f} KiB"
+    if scenario.kind == "open":
+        return f"p99 {cell.value(lambda one: one.p99):.2f} ms"
+    return f"{cell.value(lambda one: one.cpu_us):.0f} µs"

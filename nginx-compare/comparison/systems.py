@@ -1,0 +1,86 @@
+"""Whom the cost table compares: the peers, other builds of the gateway, and no proxy at all.
+
+A build of the gateway is a folder with a `proxy` package, run with this project's Python and the gateway's own peer
+folder. It must not know how anything is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from comparison import ROOT
+from comparison.machine import Cores
+from comparison.peers import PEERS, Peer, Running, peer
+from comparison.scenarios import DIRECT, Setting
+from comparison.upstream import Upstream
+
+READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class System:
+    """One column. `peer` is how it is started, None for no proxy; `environment` makes it another build."""
+
+    name: str
+    peer: Peer | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def missing(self) -> str | None:
+        """The command that gets what is not there; None when it can be started."""
+        return self.peer.missing() if self.peer else None
+
+    def version(self) -> str:
+        """What it is, in one line."""
+        return self.peer.version() if self.peer else "the load asks the upstream itself"
+
+    @contextlib.contextmanager
+    def running(self, upstream: Upstream, setting: Setting, cores: Cores) -> Iterator[Running]:
+        """The system in front of the upstream, on the proxy's cores, until the block is left."""
+        if not self.peer:
+            yield Running(0, upstream.plain_port, upstream.tls_port, upstream.ca.parent)
+            return
+        with self.peer.running(
+            upstream.far_port if setting.far else upstream.tls_port,
+            upstream.ca,
+            certificate=upstream.front_certificate,
+            key=upstream.front_key,
+            workers=setting.workers,
+            mirror_port=upstream.mirror_port if setting.mirror else 0,
+            command=cores.command,
+            environment=self.environment,
+        ) as running:
+            yield running
+
+
+def every_system() -> tuple[System, ...]:
+    """The peers and the direct way."""
+    return (*(System(one.name, one) for one in PEERS), System(DIRECT, None))
+
+
+def build(argument: str) -> System:
+    """A build of the gateway from `NAME=FOLDER`, or from `FOLDER`, whose last part is then the name.
+
+    Raises ValueError when Python would not take the gateway from there.
+    """
+    name, _, given = argument.rpartition("=")
+    folder = Path(given).resolve()
+    environment = {"PYTHONPATH": str(folder)}
+    found = _imported_from(environment)
+    if folder not in found.parents:
+        raise ValueError(f"{folder} is no build of the gateway: Python takes it from {found}")
+    return System(name or folder.name, peer("gateway"), environment)
+
+
+def _imported_from(environment: Mapping[str, str]) -> Path:
+    argv = [str(ROOT / ".venv/bin/python"), "-c", "import proxy.cli; print(proxy.__file__)"]
+    done = subprocess.run(
+        argv, cwd="/", env={**os.environ, **environment}, capture_output=True, text=True, timeout=READY_SECONDS
+    )
+    if done.returncode:
+        raise ValueError(f"not importable: {done.stderr[-1000:]}")
+    return Path(done.stdout.strip())
