@@ -8,18 +8,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from comparison import RESULTS
+from comparison import RESULTS, ROOT
 from comparison.costs import PLANS, Harness
+from comparison.publish import README, publish, with_results
 from comparison.selection import chosen
 from comparison.systems import build, every_system
+
+SCRATCH = ROOT / "build" / "compare"  # of runs that are not for showing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m comparison", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_costs(commands.add_parser("costs", help="measure what requests cost"))
+    commands.add_parser("readme", help="put the results into README.md")
     options = parser.parse_args(argv)
-    return _costs(options)
+    return _readme() if options.command == "readme" else _costs(options)
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +43,7 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="builds of the gateway in place of this one, beside the tuned nginx",
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--results", type=Path, help="folder for what is found")
 
 
 def _costs(options: argparse.Namespace) -> int:
@@ -53,9 +57,23 @@ def _costs(options: argparse.Namespace) -> int:
         return 2
     names = {name for one in wanted for name in one.systems}
     harness = Harness(plan, wanted, [one for one in (*every_system(), *builds) if one.name in names])
+    for name, get in harness.table.missing.items():
+        print(f"{name} is left out: {get}", file=sys.stderr)
     harness.run()
-    options.results.mkdir(parents=True, exist_ok=True)
-    harness.table.save(options.results / "costs.json")
+    print(publish(harness.table, folder := _folder(options)))
+    print(f"written to {folder}")
+    return 0
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """Only a full run over this tree takes the place of the results that the project shows."""
+    is_whole = options.mode == "full" and not (options.gateway_tree or options.systems or options.scenarios)
+    given: Path | None = options.results
+    return given or (RESULTS if is_whole else SCRATCH)
+
+
+def _readme() -> int:
+    README.write_text(with_results(README.read_text(), (RESULTS / "costs.md").read_text()))
     return 0
 
 

@@ -61,6 +61,9 @@ class Harness:
         self._systems = systems
         made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")  # noqa: TID251
         self.table = Table(plan.mode, made, machine.description())
+        self.table.missing = {one.name: get for one in systems if (get := one.missing())}
+        self.table.versions = {one.name: one.version() for one in systems if one.name not in self.table.missing}
+        self.table.gateways = [one.name for one in systems if one.is_gateway]
 
     def run(self) -> None:
         """Measures everything. A system that is not there, or that can't do a scenario, has the reason in its cell."""
@@ -91,10 +94,10 @@ class Harness:
 
     def _wanted(self, setting: Setting) -> list[System]:
         names = {name for one in self._scenarios if one.setting == setting for name in one.systems}
-        return [one for one in self._systems if one.name in names]
+        return [one for one in self._systems if one.name in names - self.table.missing.keys()]
 
     def _measure(self, scenario: Scenario, stage: Stage, folder: Path) -> None:
-        self.table.titles[scenario.name] = scenario.title
+        self._enter(scenario)
         cells = [Cell(name, scenario.name) for name in scenario.systems if name in self._names]
         self.table.cells += cells
         for cell in cells:
@@ -105,9 +108,13 @@ class Harness:
                 self._take_turn(scenario, cell, stage, folder)
         print(_line(scenario, cells), flush=True)
 
+    def _enter(self, scenario: Scenario) -> None:
+        self.table.titles[scenario.name] = scenario.title
+        self.table.kinds[scenario.name] = scenario.kind
+
     def _obstacle(self, scenario: Scenario, name: str, stage: Stage) -> str:
         if name not in stage.systems:
-            return f"not started: {self.table.missing.get(name, '')}"
+            return self.table.missing.get(name, "not started")
         return "" if scenario.kind == "rest" else refusal(scenario, stage.systems[name])
 
     def _take_turn(self, scenario: Scenario, cell: Cell, stage: Stage, folder: Path) -> None:
@@ -140,6 +147,7 @@ class Harness:
     def _own_capacity(self, name: str, stage: Stage) -> float:
         """Of one worker, as measured in this run, or now for a moment."""
         if not self.table.measured(name, CAPACITY.name):
+            self._enter(CAPACITY)
             cell = Cell(name, CAPACITY.name)
             self.table.cells.append(cell)
             with tempfile.TemporaryDirectory() as folder:

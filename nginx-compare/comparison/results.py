@@ -10,10 +10,19 @@ import json
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from comparison.scenarios import BASELINE
 
+Figure = Callable[["Round"], float]
+CPU_US: Figure = attrgetter("cpu_us")
+BUSIEST_US: Figure = attrgetter("busiest_us")
+PER_SECOND: Figure = attrgetter("per_second")
+P50: Figure = attrgetter("p50")
+P99: Figure = attrgetter("p99")
+P999: Figure = attrgetter("p999")
+MEMORY: Figure = attrgetter("memory")
 SATURATED = 0.9  # of the load's cores: beyond it the load may be what limits requests per second
 
 
@@ -51,11 +60,11 @@ class Cell:
     rounds: list[Round] = field(default_factory=list)
     why_not: str = ""
 
-    def value(self, figure: Callable[[Round], float]) -> float:
+    def value(self, figure: Figure) -> float:
         """The median of a figure. Raises StatisticsError when nothing was measured."""
         return statistics.median(map(figure, self.rounds))
 
-    def spread(self, figure: Callable[[Round], float]) -> tuple[float, float]:
+    def spread(self, figure: Figure) -> tuple[float, float]:
         """The lowest and the highest of a figure."""
         values = [figure(one) for one in self.rounds]
         return min(values), max(values)
@@ -68,14 +77,17 @@ class Cell:
 
 @dataclass
 class Table:
-    """All cells, and what is needed to judge them: `facts` by name, `versions` by system."""
+    """All cells, and what is needed to judge them: `facts` by name, `versions` and `missing` by system, `titles` and
+    `kinds` by scenario. `gateways` are the systems that are builds of the gateway."""
 
     mode: str
     made: str
     facts: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    gateways: list[str] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
 
     def cell(self, system: str, scenario: str) -> Cell | None:
@@ -88,7 +100,7 @@ class Table:
         return found if found and found.rounds else None
 
     def ratio(
-        self, system: str, scenario: str, figure: Callable[[Round], float], other: str = BASELINE
+        self, system: str, scenario: str, figure: Figure, other: str = BASELINE
     ) -> tuple[float, float, float] | None:
         """`system` to `other` in a figure: median, lowest and highest of the rounds; None without both."""
         mine, theirs = self.measured(system, scenario), self.measured(other, scenario)

@@ -14,6 +14,8 @@ PAIR = ("gateway", "nginx-tuned")
 BASELINE = "nginx-tuned"
 DIRECT = "direct"  # no proxy at all: the load asks the upstream itself
 CLIENTS = 32
+LINES = 64  # connections of an open loop: no more at once than every proxy here keeps open to the upstream
+MANY = 1000  # connections that two workers share: with few, chance gives one of them more than its half
 PACE = 200  # a session's pauses are divided by this: 2 to 10 s become 10 to 50 ms
 
 
@@ -104,21 +106,21 @@ SCENARIOS = (
         "open-same",
         "upload of 2 KB at half the capacity of the slower of the two",
         "open",
-        clients=200,
+        clients=LINES,
         rate=0.5,
         same_rate=True,
         systems=(*PAIR, "haproxy", DIRECT),
         quick=(*PAIR, DIRECT),
     ),
-    Scenario("open-50", "upload of 2 KB at 50 % of its own capacity", "open", clients=200, rate=0.5),
-    Scenario("open-80", "upload of 2 KB at 80 % of its own capacity", "open", clients=200, rate=0.8),
+    Scenario("open-50", "upload of 2 KB at 50 % of its own capacity", "open", clients=LINES, rate=0.5),
+    Scenario("open-80", "upload of 2 KB at 80 % of its own capacity", "open", clients=LINES, rate=0.8),
     Scenario("far", "upload of 2 KB, upstream 40 ms away", clients=100, setting=FAR, systems=FRONTS),
     Scenario("far-50k", "upload of 50 KB, upstream 40 ms away", size=51_200, clients=100, setting=FAR),
     Scenario("mirror-2k", "upload of 2 KB, copied to a sink", setting=MIRROR, systems=(BASELINE,)),
     Scenario("mirror-50k", "upload of 50 KB, copied to a sink", size=51_200, setting=MIRROR, systems=(BASELINE,)),
     Scenario("pair-closed", "upload of 2 KB, two workers, 256 clients", clients=256, setting=TWO),
-    Scenario("single-open", "one worker at 30 % of its capacity", "open", clients=200, rate=0.3),
-    Scenario("pair-open", "two workers at twice that rate", "open", clients=200, rate=0.6, setting=TWO),
+    Scenario("single-open", "one worker at 30 % of its capacity", "open", clients=MANY, rate=0.3),
+    Scenario("pair-open", "two workers at twice that rate", "open", clients=MANY, rate=0.6, setting=TWO),
 )
 SMOKE = ("rest", "post-2k", "sessions", "resumption", "open-same")
 CAPACITY = next(one for one in SCENARIOS if one.name == "post-2k")  # whose requests per second are the capacity

@@ -30,6 +30,11 @@ class System:
     peer: Peer | None
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_gateway(self) -> bool:
+        """Whether it is a build of the gateway, this one or another."""
+        return self.peer is not None and self.peer.name == "gateway"
+
     def missing(self) -> str | None:
         """The command that gets what is not there; None when it can be started."""
         return self.peer.missing() if self.peer else None
