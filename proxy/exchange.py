@@ -8,6 +8,7 @@ and ends with exactly one Record. Must not know of sockets, bytes or clocks.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from proxy.model.failure import FAILURES, FailureKind, Source
 from proxy.model.record import Outcome, Record
@@ -49,45 +50,66 @@ LEGAL: dict[tuple[Phase, Moment], Phase] = {
 }
 
 
-class IllegalOrder(RuntimeError):
+# The same as a list, by 8 * phase + moment, and the members as plain integers: every request takes four steps, and
+# looking a member up in its class costs more than the step.
+_NEXT: Final[list[int]] = [-1] * 64
+for _from, _moment in LEGAL:
+    _NEXT[8 * _from + _moment] = int(LEGAL[_from, _moment])
+_RECEIVED: Final = 0
+_RELAYING: Final = 3
+_ADMIT: Final = 0
+_CONNECTED: Final = 1
+_RETRY: Final = 2
+_ANSWER: Final = 3
+_END: Final = 4
+_DELIVERED: Final = Outcome.DELIVERED
+_PREFLIGHT: Final = Outcome.PREFLIGHT
+
+
+class IllegalOrder(Exception):
     """A moment came that can't follow: a bug in a pump."""
 
 
 class Exchange:
     """One request, from its head to its record."""
 
-    __slots__ = ("phase", "record")
+    __slots__ = ("_phase", "record")
 
     def __init__(self, record: Record) -> None:
-        self.phase = Phase.RECEIVED
+        self._phase: int = _RECEIVED
         self.record = record
+
+    @property
+    def phase(self) -> Phase:
+        """Where the request is."""
+        return Phase(self._phase)
 
     def admit(self, route: Route, region: str) -> None:
         """The request may pass."""
-        self._advance(Moment.ADMIT)
+        self._advance(_ADMIT)
         self.record.route = route
         self.record.region = region
 
     def connected(self, now: float, reused: bool) -> None:
         """The request has an upstream connection, `reused` if it served others before."""
-        self._advance(Moment.CONNECTED)
+        self._advance(_CONNECTED)
         self.record.upstream_began = now
         self.record.reused = reused
 
     def retries(self, kind: FailureKind, *, body_held: bool) -> bool:
         """Whether to send the request once more after this failure; if so it waits for a connection again."""
         record = self.record
-        again = self.phase < Phase.RELAYING and may_retry(
+        again = self._phase < _RELAYING and may_retry(
             kind, already_retried=record.retried, reused=record.reused, answer_begun=False, body_held=body_held
         )
         if again:
-            self._advance(Moment.RETRY)
+            self._advance(_RETRY)
             record.retried = True
         return again
 
     def answer(self, status: int, upstream_status: int, skipped: int = 0) -> None:
         """A head goes out to the client; from here a failure can only abort."""
-        self._advance(Moment.ANSWER)
+        self._advance(_ANSWER)
         self.record.status = status
         self.record.upstream_status = upstream_status
         self.record.skipped_code = skipped
@@ -95,7 +117,7 @@ class Exchange:
     @property
     def answered(self) -> bool:
         """Whether a head is out."""
-        return self.phase is Phase.RELAYING
+        return self._phase == _RELAYING
 
     def relayed(self, now: float) -> Record:
         """The upstream's answer went out whole."""
@@ -105,7 +127,7 @@ class Exchange:
         elif record.skipped_code:
             outcome = Outcome.SKIPPED
         else:
-            outcome = Outcome.DELIVERED
+            outcome = _DELIVERED
         return self._over(outcome, now)
 
     def served_stale(self, now: float) -> Record:
@@ -115,7 +137,7 @@ class Exchange:
     def preflighted(self, now: float) -> Record:
         """Answered here, as an OPTIONS request."""
         self.record.status = 204
-        return self._over(Outcome.PREFLIGHT, now)
+        return self._over(_PREFLIGHT, now)
 
     def rejected(self, reason: Reason, status: int, now: float) -> Record:
         """Refused here. `status` is 0 when nothing could be said to the client; that of a head which is out stays."""
@@ -133,13 +155,13 @@ class Exchange:
         return self._over(Outcome.CLIENT_GONE if kind is FailureKind.CLIENT_GONE else Outcome.FAILED, now)
 
     def _over(self, outcome: Outcome, now: float) -> Record:
-        self._advance(Moment.END)
+        self._advance(_END)
         self.record.outcome = outcome
         self.record.ended = now
         return self.record
 
-    def _advance(self, moment: Moment) -> None:
-        phase = LEGAL.get((self.phase, moment))
-        if phase is None:
-            raise IllegalOrder(f"{moment.name} while {self.phase.name}")
-        self.phase = phase
+    def _advance(self, moment: int) -> None:
+        following = _NEXT[8 * self._phase + moment]
+        if following < 0:
+            raise IllegalOrder(f"{Moment(moment).name} while {self.phase.name}")
+        self._phase = following

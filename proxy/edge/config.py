@@ -118,7 +118,7 @@ class ConfigFetch:
     def connected(self, connection: UpstreamConnection) -> None:
         now = monotonic()
         self._connection = connection
-        self._reused = connection.served > 0
+        self._reused = connection.reused
         for relay in self.relays:
             relay.connected(now, self._reused)
         connection.carry(self, head_only=self._upstream_head.startswith(b"HEAD "))
@@ -215,9 +215,10 @@ class ConfigRelay:
             self._fetch = fetch
             fetch.relays.append(self)
         else:
-            head = gateway.headers.upstream_head(request, lines, admit.target, admit.match, record.request_id)
+            head = gateway.headers.upstream_head(request, lines, admit.target, admit.match)
+            head_bytes = head.render(0, record.request_id)
             asker = neighbourhood(gateway.headers.client_address(lines, request))
-            self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head, asker)
+            self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head_bytes, asker)
             self._fetch.relays.append(self)
             self._fetch.start()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from proxy.edge.plan import Plan
 from proxy.edge.reception import receive
 from proxy.exchange import Exchange
 from proxy.model.failure import FailureKind
@@ -21,7 +21,7 @@ from proxy.policy.answers import CLOSE, KEEP_ALIVE, OwnAnswer
 from proxy.policy.headers import ClientLines, sane_request_id
 from proxy.runtime.clock import monotonic
 from proxy.runtime.reset import reset
-from proxy.runtime.timers import FAR, Timed
+from proxy.runtime.timers import FAR, TICK, Timed
 from proxy.wire.body import BodyReader
 from proxy.wire.chunked import BadChunk
 from proxy.wire.referee import Complaint, Referee, Refused
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from proxy.edge.gateway import Gateway
 
 # What the transport may hold of answers before the upstream is told to wait.
-WRITE_HIGH = 64 * 1024
+WRITE_HIGH: Final = 64 * 1024
 # A connection accepted at the last moment has so many seconds to send its request.
-FIRST_BYTE_WHILE_DRAINING = 1.0
+FIRST_BYTE_WHILE_DRAINING: Final = 1.0
 # An empty line before a request line is ignored (RFC 9112, 2.2), but not an endless row of them.
-_EMPTY_LINES = 8
+_EMPTY_LINES: Final = 8
 # For answers to heads that could not be read as a whole: only decides which CORS fields they carry.
-_ORIGIN = re.compile(rb"\r\norigin:[ \t]*([\x21-\x7e]{1,512})[ \t]*\r\n", re.IGNORECASE)
+_ORIGIN: Final = re.compile(rb"\r\norigin:[ \t]*([\x21-\x7e]{1,512})[ \t]*\r\n", re.IGNORECASE)
 
-_COMPLAINTS = {
+_COMPLAINTS: Final = {
     Complaint.SYNTAX: Reason.BAD_REQUEST,
     Complaint.FRAMING: Reason.BAD_FRAMING,
     Complaint.CODING: Reason.UNKNOWN_CODING,
@@ -66,28 +66,32 @@ class Relay(Protocol):
         """It took too long, or the gateway must end: answer if that is still possible, and end."""
 
 
-class _State(IntEnum):
-    HEAD = 0  # between requests, or in the middle of a head
-    BODY = 1  # a request is in hand, its body still arriving
-    ANSWER = 2  # a request is in hand, received whole
-    LINGER = 3  # answered; what the client still sends is thrown away
-    CLOSED = 4
+# Where a connection is. Plain integers: looking up the member of an enumeration costs more than most of the steps here.
+_HEAD: Final = 0  # between requests, or in the middle of a head
+_BODY: Final = 1  # a request is in hand, its body still arriving
+_ANSWER: Final = 2  # a request is in hand, received whole
+_LINGER: Final = 3  # answered; what the client still sends is thrown away
+_CLOSED: Final = 4
 
 
-class ClientConnection(asyncio.Protocol, Timed):
-    """An asyncio protocol, one per accepted connection."""
+class ClientConnection(Timed):
+    """An asyncio protocol (in all but its base, which a compiled class can't have), one per accepted connection."""
 
     __slots__ = (
         "_body",
+        "_body_began",
+        "_body_bytes",
         "_buffer",
         "_fed",
         "_gateway",
         "_half_closed",
         "_held",
+        "_held_since",
         "_keep",
         "_linger_left",
         "_messages",
         "_paused",
+        "_plan",
         "_receiving",
         "_referee",
         "_request",
@@ -107,21 +111,25 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._transport: asyncio.Transport | None = None
         self.lines: ClientLines  # known once there is a peer
         self._referee = Referee()
-        self._messages = 0
-        self._state = _State.HEAD
+        self._plan: Plan | None = None
+        self._messages: int = 0
+        self._state: int = _HEAD
         self._buffer = b""
-        self._fed = 0  # bytes of the buffer that llhttp has seen
+        self._fed: int = 0  # bytes of the buffer that llhttp has seen
         self._receiving = False
         self.relay: Relay | None = None
         self._request: RequestHead | None = None
         self.request_id = b""
         self._body = BodyReader()
+        self._body_began = 0.0
+        self._body_bytes: int = 0
         self._held = False  # reading stopped by the relay
+        self._held_since = 0.0
         self._paused = False  # reading stopped at the transport
         self._stuck = False  # the client does not take what is written
         self._half_closed = False
         self._keep = True  # whether the connection outlives the answer being sent
-        self._linger_left = 0
+        self._linger_left: int = 0
 
     # -- the transport's side
 
@@ -137,11 +145,11 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is _State.BODY:
+        if state == _BODY:
             self._receive_body(data)
-        elif state is _State.LINGER:
+        elif state == _LINGER:
             self._discard(data)
-        elif state is not _State.CLOSED:
+        elif state != _CLOSED:
             self._buffer += data
             self._receive()
         if self._buffer:
@@ -150,16 +158,16 @@ class ClientConnection(asyncio.Protocol, Timed):
     def eof_received(self) -> bool:
         """Returns whether the connection stays open for writing."""
         self._half_closed = True
-        if self._state is _State.ANSWER:
+        if self._state == _ANSWER:
             return not self._tls  # TLS can't be closed by halves (RFC 8446, 6.1 notwithstanding)
-        if self._state is _State.HEAD and self._buffer:
+        if self._state == _HEAD and self._buffer:
             self._refuse(Reason.INCOMPLETE)
         elif self.relay is not None:
             self.relay.client_gone(FailureKind.CLIENT_GONE)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._gateway.closed(self)
         self._referee.close()
         self._transport = None
@@ -176,14 +184,7 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     def resume_writing(self) -> None:
         self._stuck = False
-        timeouts = self._gateway.timeouts
-        patience = {
-            _State.HEAD: timeouts.keep_alive,
-            _State.BODY: timeouts.client_body_idle,
-            _State.LINGER: timeouts.linger,
-            _State.CLOSED: timeouts.client_write,
-        }
-        self._deadline(patience.get(self._state, FAR))
+        self._be_patient()
         if self.relay is not None:
             self.relay.client_writable(True)
         self._control_reading()
@@ -195,13 +196,13 @@ class ClientConnection(asyncio.Protocol, Timed):
         relay = self.relay
         if self._stuck:
             self._give_up(FailureKind.CLIENT_STALLED)
-        elif self._state is _State.HEAD and self._buffer:
+        elif self._state == _HEAD and self._buffer:
             self._refuse(Reason.HEAD_TIMEOUT)
-        elif self._state is _State.HEAD:
+        elif self._state == _HEAD:
             self._close()
         elif relay is None:
             self.abort()  # lingered or closed long enough
-        elif self._state is _State.ANSWER:
+        elif self._state == _ANSWER:
             relay.fail(FailureKind.UPSTREAM_TIMEOUT)
         elif self._held:
             relay.fail(FailureKind.UPSTREAM_STALLED)
@@ -212,14 +213,28 @@ class ClientConnection(asyncio.Protocol, Timed):
         """The relay's own deadline for the client, in monotonic seconds."""
         self._gateway.wheel.set(self, deadline)
 
+    def _be_patient(self) -> None:
+        """The deadline of the state, once the client takes what is written again."""
+        timeouts = self._gateway.timeouts
+        if self._state == _HEAD:
+            self._deadline(timeouts.keep_alive)
+        elif self._state == _BODY:
+            self._await_body()
+        elif self._state == _LINGER:
+            self._deadline(timeouts.linger)
+        elif self._state == _CLOSED:
+            self._deadline(timeouts.client_write)
+        else:
+            self._gateway.wheel.set(self, FAR)
+
     def _deadline(self, seconds: float) -> None:
-        self._gateway.wheel.set(self, monotonic() + seconds)
+        self._gateway.wheel.after(self, seconds)
 
     # -- the worker's side
 
     def drain(self) -> None:
         """Close as soon as no request is in hand."""
-        if self._state is _State.HEAD and not self._buffer:
+        if self._state == _HEAD and not self._buffer:
             if self._messages:
                 self._close()
             else:  # just accepted: its request may be on the way
@@ -229,7 +244,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         """End now, with an answer if a request is in hand."""
         if self.relay is not None:
             self.relay.fail(kind)
-        if self._state is not _State.CLOSED:
+        if self._state != _CLOSED:
             self._close()
 
     def abort(self) -> None:
@@ -247,7 +262,7 @@ class ClientConnection(asyncio.Protocol, Timed):
             return
         self._receiving = True
         try:
-            while self._state is _State.HEAD and self._buffer and not self._stuck and self._receive_head():
+            while self._state == _HEAD and self._buffer and not self._stuck and self._receive_head():
                 pass
         finally:
             self._receiving = False
@@ -290,10 +305,11 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._fed = len(buffer)
 
     def _whole_head(self, buffer: bytes, end: int) -> None:
-        request = self._gateway.reader.read(buffer[:end])
-        if isinstance(request, Reason):
-            self._refuse(request)
+        plan = self._planned(buffer[:end])
+        if isinstance(plan, Reason):
+            self._refuse(plan)
             return
+        request = plan.request
         body = self._body
         body.begin(max(request.content_length, 0), chunked=request.chunked)
         piece, used = body.feed(buffer[end + 4 :])
@@ -307,9 +323,24 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._buffer = buffer[stop:]
         self._request = request
         self.request_id = sane_request_id(request.notes.get(b"x-request-id")) or self._gateway.request_id()
-        self._state = _State.ANSWER if body.complete else _State.BODY
-        self._deadline(FAR if body.complete else self._gateway.timeouts.client_body_idle)
-        receive(self._gateway, self, request, piece, body.complete)
+        if body.complete:
+            self._state = _ANSWER
+            self._gateway.wheel.set(self, FAR)
+        else:
+            self._state = _BODY
+            self._body_began = self._gateway.wheel.now
+            self._body_bytes = len(piece)
+            self._await_body()
+        receive(self._gateway, self, plan, piece, body.complete)
+
+    def _planned(self, head: bytes) -> Plan | Reason:
+        plan = self._plan
+        if plan is None or not plan.recurs(head):
+            request = self._gateway.reader.read(head)
+            if isinstance(request, Reason):
+                return request
+            self._plan = plan = Plan(head, request, self._gateway.admission.match(request))
+        return plan
 
     def _check(self, data: bytes) -> None:
         """Show llhttp what is about to be acted on; it must see the same messages as we do."""
@@ -329,13 +360,24 @@ class ClientConnection(asyncio.Protocol, Timed):
                 self.relay.reject(Reason.BAD_FRAMING)
             return
         if body.complete:
-            self._state = _State.ANSWER
+            self._state = _ANSWER
             self._buffer = data[used:]
             self._gateway.wheel.set(self, FAR)
         else:
-            self._deadline(self._gateway.timeouts.client_body_idle)
+            self._body_bytes += len(piece)
+            self._await_body()
         if self.relay is not None and (piece or body.complete):
             self.relay.body(piece, body.complete)
+
+    def _await_body(self) -> None:
+        """The next byte has its time, and all of them together a least rate: to drip is not to send."""
+        gateway = self._gateway
+        deadline = gateway.wheel.now + TICK + gateway.timeouts.client_body_idle
+        rate = gateway.limits.body_rate
+        if rate > 0:
+            slowest = self._body_began + gateway.timeouts.client_body_grace + self._body_bytes / rate
+            deadline = min(deadline, slowest)
+        gateway.wheel.set(self, deadline)
 
     # -- answering: what relays call
 
@@ -350,7 +392,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         self._keep = (
             request is not None
             and request.keep_alive
-            and self._state is _State.ANSWER
+            and self._state == _ANSWER
             and not gateway.draining
             and not (self._half_closed and not self._buffer)
             and self._messages < gateway.limits.requests_per_connection
@@ -380,6 +422,7 @@ class ClientConnection(asyncio.Protocol, Timed):
         """Stop reading: the upstream takes no more for now."""
         if not self._held:
             self._held = True
+            self._held_since = self._gateway.wheel.now
             self._control_reading()
             self._deadline(self._gateway.timeouts.upstream_stall)
 
@@ -388,24 +431,25 @@ class ClientConnection(asyncio.Protocol, Timed):
         if self._held:
             self._held = False
             self._control_reading()
-            if self._state is _State.BODY:
-                self._deadline(self._gateway.timeouts.client_body_idle)
+            if self._state == _BODY:
+                self._body_began += self._gateway.wheel.now - self._held_since  # it could not send meanwhile
+                self._await_body()
 
     def over(self) -> None:
         """The request in hand has been answered as far as it will be."""
         self.relay = None
         self._held = False
-        if self._state is _State.CLOSED:
+        if self._state == _CLOSED:
             return
         # One who did not ask for the end may have sent more already.
         goes_on = self._request is not None and self._request.keep_alive and not self._gateway.draining
-        if self._state is _State.BODY or ((self._buffer or goes_on) and not self._keep):
+        if self._state == _BODY or ((self._buffer or goes_on) and not self._keep):
             self._linger()
         elif not self._keep or self._gateway.draining or (self._half_closed and not self._buffer):
             self._close()
         else:
             self._request = None
-            self._state = _State.HEAD
+            self._state = _HEAD
             if not self._stuck:  # else the time to take the answer is still running
                 self._deadline(self._gateway.timeouts.keep_alive)
             self._control_reading()
@@ -430,10 +474,10 @@ class ClientConnection(asyncio.Protocol, Timed):
         transport = self._transport
         halves = transport is not None and transport.can_write_eof()
         self._linger_left = self._gateway.limits.body
-        if not halves and self._state is _State.BODY and self._body.counted:
+        if not halves and self._state == _BODY and self._body.counted:
             # TLS can't be closed by halves: the client learns of the end only when all of it is closed.
             self._linger_left = min(self._linger_left, self._body.left)
-        self._state = _State.LINGER
+        self._state = _LINGER
         self._fed = 0
         self._buffer = b""
         self._request = None
@@ -458,13 +502,13 @@ class ClientConnection(asyncio.Protocol, Timed):
 
     def _close(self) -> None:
         """Close once everything written is sent."""
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         if self._transport is not None:
             self._transport.close()
             self._deadline(self._gateway.timeouts.client_write)
 
     def _control_reading(self) -> None:
-        waits = self._state is _State.ANSWER or (self._state is _State.HEAD and self._stuck)
+        waits = self._state == _ANSWER or (self._state == _HEAD and self._stuck)
         pause = self._held or (waits and bool(self._buffer))
         if pause == self._paused or self._transport is None or self._transport.is_closing():
             return

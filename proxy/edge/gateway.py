@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
+from typing import cast
 
 from proxy.edge.config import ConfigDesk
 from proxy.edge.connection import ClientConnection
@@ -20,6 +21,7 @@ from proxy.observe.ledger import Counter, Gauge, Ledger
 from proxy.observe.logs import AccessLog
 from proxy.policy.admission import Admission
 from proxy.policy.answers import Answers
+from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
 from proxy.policy.headers import HeaderPolicy
 from proxy.policy.origins import CorsPolicy, UnknownHeaders
 from proxy.policy.targets import Target
@@ -37,8 +39,8 @@ class Gateway:
 
     def __init__(self, settings: Settings, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
-        self.limits = settings.limits
-        self.timeouts = settings.timeouts
+        self.limits = LimitsInUse(settings.limits)
+        self.timeouts = TimeoutsInUse(settings.timeouts)
         self.ledger = ledger
         self.cors = CorsPolicy(settings.cors)
         self.headers = HeaderPolicy(settings)
@@ -48,9 +50,9 @@ class Gateway:
         self.wheel = TimerWheel(loop, self._each_second)
         self.draining = False
         self.date = _date_line()
-        self.connections = 0
-        self.exchanges = 0
-        self._inflight = 0
+        self.connections: int = 0
+        self.exchanges: int = 0
+        self._inflight: int = 0
         self._unknown_headers = UnknownHeaders()
         self._access = AccessLog(settings.log.access, loop)
         self._clients: set[ClientConnection] = set()
@@ -68,7 +70,8 @@ class Gateway:
 
     def protocol_factory(self, tls: bool) -> Callable[[], asyncio.Protocol]:
         """Makes the protocol of each accepted connection."""
-        return lambda: ClientConnection(self, tls)
+        # A compiled class can't have asyncio's base classes; the loop asks for the methods alone.
+        return lambda: cast(asyncio.Protocol, ClientConnection(self, tls))
 
     # -- the worker's side
 

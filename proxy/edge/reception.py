@@ -6,9 +6,10 @@ or kept in order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.edge.config import ConfigRelay
+from proxy.edge.plan import Plan
 from proxy.edge.track import TrackRelay
 from proxy.exchange import Exchange
 from proxy.model.record import Record
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from proxy.edge.gateway import Gateway
 
 
-def receive(gateway: Gateway, client: ClientConnection, request: RequestHead, piece: bytes, complete: bool) -> None:
+_TRACK: Final = Route.TRACK
+_CONFIG: Final = Route.CONFIG
+
+
+def receive(gateway: Gateway, client: ClientConnection, plan: Plan, piece: bytes, complete: bool) -> None:
     """Begin the exchange of a sound request. `piece` is the body that came with the head; `complete`: all of it."""
     now = monotonic()
+    request, match = plan.request, plan.match
     exchange = Exchange(Record(now, client.request_id, request.method))
-    match = gateway.admission.match(request)
     if isinstance(match, Reason):
         reject(gateway, client, exchange, match, None)
         return
@@ -39,10 +44,10 @@ def receive(gateway: Gateway, client: ClientConnection, request: RequestHead, pi
     verdict = gateway.admission.judge(request, match, client.lines, now)
     if isinstance(verdict, Reason):
         reject(gateway, client, exchange, verdict, match.route)
-    elif match.route is Route.CONFIG:
+    elif match.route is _CONFIG:
         _fetch(gateway, client, exchange, request, verdict)
     else:
-        _carry(gateway, client, exchange, request, verdict, piece, complete)
+        _carry(gateway, client, exchange, plan, verdict, piece, complete)
 
 
 def reject(gateway: Gateway, client: ClientConnection, exchange: Exchange, reason: Reason, route: Route | None) -> None:
@@ -84,22 +89,25 @@ def _carry(
     gateway: Gateway,
     client: ClientConnection,
     exchange: Exchange,
-    request: RequestHead,
+    plan: Plan,
     admit: Admit,
     piece: bytes,
     complete: bool,
 ) -> None:
+    request = plan.request
     share = gateway.limits.exchange_bytes
     reserved = min(request.content_length, share) if request.content_length >= 0 else share
     if not gateway.reserve(reserved):
-        reject(gateway, client, exchange, Reason.MEMORY, Route.TRACK)
+        reject(gateway, client, exchange, Reason.MEMORY, _TRACK)
         return
     if request.expects_continue and not complete and not piece:
         client.send(CONTINUE)
-    head = gateway.headers.upstream_head(request, client.lines, admit.target, admit.match, client.request_id)
+    upstream_head = plan.upstream_head
+    if upstream_head is None or upstream_head.target is not admit.target:
+        upstream_head = gateway.headers.upstream_head(request, client.lines, admit.target, admit.match)
+        plan.upstream_head = upstream_head
+    head = upstream_head.render(request.content_length, client.request_id)
     relay = TrackRelay(gateway, client, exchange, request, admit, head, reserved)
     client.relay = relay
     if piece or complete:
         relay.body(piece, complete)
-    if client.relay is relay:  # else its first piece was too large already
-        relay.start()

@@ -7,7 +7,7 @@ what a failure means (see `exchange` and `model.failure`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.exchange import Exchange
 from proxy.model.failure import FailureKind
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from proxy.edge.gateway import Gateway
 
 # Below this a head and its body go out in one write (one TLS record); above, the copy costs more.
-_JOIN = 32 * 1024
+_JOIN: Final = 32 * 1024
+
+
+_TRACK: Final = Route.TRACK
 
 
 class TrackRelay:
     """One request on its way. Ends with exactly one record."""
 
     __slots__ = (
+        "_asked",
         "_body_complete",
         "_client",
         "_connection",
@@ -62,6 +66,7 @@ class TrackRelay:
         self._client: ClientConnection | None = client
         self._exchange = exchange
         self._request = request
+        self._asked = False  # for a connection
         self._pool = gateway.pool(admit.target)
         self._reserved = reserved
         self._connection: UpstreamConnection | None = None
@@ -71,12 +76,8 @@ class TrackRelay:
         self._body_complete = False
         self._encoding = request.chunked
         self._reencode = False
-        exchange.admit(Route.TRACK, admit.target.region)
+        exchange.admit(_TRACK, admit.target.region)
         gateway.exchanges += 1
-
-    def start(self) -> None:
-        """Ask for a connection."""
-        self._pool.acquire(self)
 
     # -- the client's side
 
@@ -96,7 +97,16 @@ class TrackRelay:
             self._held_bytes += len(data)
         if self._connection is not None:
             self._send_on(self._connection, data)
-        elif self._client is not None and self._held_bytes >= self._gateway.limits.retry_body and not complete:
+        elif complete or self._held_bytes >= self._gateway.limits.retry_body:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask for a connection: not before the request is whole or as much of it is here as is kept for a repeat,
+        so that a client which drips its upload occupies no connection."""
+        if not self._asked:
+            self._asked = True
+            self._pool.acquire(self)
+        if self._connection is None and self._client is not None and not self._body_complete:
             self._client.hold()
 
     def _send_on(self, connection: UpstreamConnection, data: bytes) -> None:
@@ -146,7 +156,7 @@ class TrackRelay:
 
     def connected(self, connection: UpstreamConnection) -> None:
         self._connection = connection
-        reused = connection.served > 0
+        reused = connection.reused
         self._exchange.connected(monotonic(), reused)
         connection.carry(self, head_only=False)
         held = self._held
@@ -156,8 +166,7 @@ class TrackRelay:
         if self._held_bytes <= _JOIN:
             connection.write(b"".join(held))
         else:
-            for data in held:
-                connection.write(data)
+            connection.write_all(held)
         if not reused or self._held_bytes > self._gateway.limits.retry_body:
             self._held = None
         if self._body_complete:
@@ -206,7 +215,7 @@ class TrackRelay:
                 head,
                 client.cors_fields(),
                 self._exchange.record.request_id,
-                Route.TRACK,
+                _TRACK,
                 chunked=self._reencode,
                 connection=connection,
             )

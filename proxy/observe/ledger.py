@@ -15,6 +15,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from itertools import product
+from typing import Final
 
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome, Record
@@ -52,35 +53,40 @@ class Gauge(IntEnum):
 
 # Upper bounds of the duration histograms, in seconds. Beside the usual decades: .7 and 1 (the SDK's patience with
 # /config), 9 and 10 (its patience with an upload).
-EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.7, 1.0, 2.5, 5.0, 9.0, 10.0, 30.0)
+EDGES: Final[tuple[float, ...]] = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(0.7, 1.0, 2.5, 5.0, 9.0, 10.0, 30.0),
+)
 ROUTES = (*Route, None)  # None: refused before a route was known
 STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # of the answer sent to the client
 SKIPPED = (429, 4004, 4005, 0)  # what the vendor says in X-Session-Replay-Event-Skipped; 0: any other code
 
 # One slot for every combination, so that four questions about a request cost one addition. The reader sums up.
-_RETRIED = 2
-_REUSED = _RETRIED * 2
-_STATUS = _REUSED * len(STATUSES)
-_WAYS = _STATUS * len(Outcome)  # the slots of one route
+_RETRIED: Final = 2
+_REUSED: Final = _RETRIED * 2
+_STATUS: Final = _REUSED * len(STATUSES)
+_WAYS: Final = _STATUS * len(Outcome)  # the slots of one route
 
-_BUCKETS = len(EDGES) + 1
-_MICROSECONDS = _BUCKETS  # the slot of the sum behind the buckets
-_HISTOGRAM = _BUCKETS + 1
+_BUCKETS: Final = len(EDGES) + 1
+_MICROSECONDS: Final = _BUCKETS  # the slot of the sum behind the buckets
+_HISTOGRAM: Final = _BUCKETS + 1
 # A route's block: ways, then received and sent bytes, then the histograms of the request and of its upstream part.
-_RECEIVED = _WAYS
-_SENT = _RECEIVED + 1
-_DURATION = _SENT + 1
-_UPSTREAM = _DURATION + _HISTOGRAM
-_ROUTE = _UPSTREAM + _HISTOGRAM
+_RECEIVED: Final = _WAYS
+_SENT: Final = _RECEIVED + 1
+_DURATION: Final = _SENT + 1
+_UPSTREAM: Final = _DURATION + _HISTOGRAM
+_ROUTE: Final = _UPSTREAM + _HISTOGRAM
 
 # The row: counters, gauges, reasons, failures, skip codes, and a block for each route.
-_REASONS = len(Counter) + len(Gauge)
-_FAILURES = _REASONS + len(Reason)
-_SKIPPED = _FAILURES + len(FailureKind)
-_ROUTES = _SKIPPED + len(SKIPPED)
-_USED = _ROUTES + _ROUTE * len(ROUTES)
-SLOTS = -(-_USED // 8) * 8  # rows begin on cache lines of their own (64 bytes), or two workers would fight for one
-ROW_BYTES = SLOTS * 8
+_REASONS: Final = len(Counter) + len(Gauge)
+_FAILURES: Final = _REASONS + len(Reason)
+_SKIPPED: Final = _FAILURES + len(FailureKind)
+_ROUTES: Final = _SKIPPED + len(SKIPPED)
+_USED: Final = _ROUTES + _ROUTE * len(ROUTES)
+SLOTS: Final = (
+    -(-_USED // 8) * 8
+)  # rows begin on cache lines of their own (64 bytes), or two workers would fight for one
+ROW_BYTES: Final = SLOTS * 8
 
 
 def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
@@ -88,13 +94,13 @@ def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
     return {member.value: first + index * step for index, member in enumerate(members)}
 
 
-_OUTCOME_AT = _by_value(Outcome, 0, _STATUS)
-_UNKNOWN_OUTCOME = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
-_REASON_AT = _by_value(Reason, _REASONS)
-_FAILURE_AT = _by_value(FailureKind, _FAILURES)
-_ROUTE_AT = _by_value(Route, _ROUTES, _ROUTE)
-_NO_ROUTE_AT = _ROUTES + _ROUTE * ROUTES.index(None)
-_SKIPPED_AT = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
+_OUTCOME_AT: Final = _by_value(Outcome, 0, _STATUS)
+_UNKNOWN_OUTCOME: Final = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
+_REASON_AT: Final = _by_value(Reason, _REASONS)
+_FAILURE_AT: Final = _by_value(FailureKind, _FAILURES)
+_ROUTE_AT: Final = _by_value(Route, _ROUTES, _ROUTE)
+_NO_ROUTE_AT: Final = _ROUTES + _ROUTE * ROUTES.index(None)
+_SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
 
 
 class Ledger:

@@ -6,6 +6,7 @@ One join per head. Must not know how heads are parsed or moved.
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Final
 
 from proxy.model.verdict import Route
 from proxy.policy.client_ip import ClientIpPolicy
@@ -17,8 +18,10 @@ from proxy.wire.answer import AnswerHead
 from proxy.wire.request import RequestHead, RequestReader
 
 # A longer or odder X-Request-Id is replaced: it ends up in logs and in the answer.
-_REQUEST_ID_LIMIT = 128
-_REQUEST_ID_OCTETS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@-")
+_REQUEST_ID_LIMIT: Final = 128
+_CRLF: Final = b"\r\n"
+_HEAD_END: Final = b"\r\n\r\n"
+_REQUEST_ID_OCTETS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@-")
 
 
 class ClientLines:
@@ -40,6 +43,31 @@ def forwarding_lines(policy: ClientIpPolicy, address: str, scheme: bytes, drop: 
     value = policy.forwarded(address)
     fields = ((b"X-Real-IP", value), (b"X-Forwarded-For", value), (b"X-Forwarded-Proto", scheme))
     return [name + b": " + value for name, value in fields if value is not None and name.lower() not in drop]
+
+
+class UpstreamHead:
+    """The head for an upstream, ready but for what differs between requests with the same head: the length of the
+    body and the request's id, which stands at the end of the last line. `target` is where it goes."""
+
+    __slots__ = ("_after", "_before", "_counted", "_identified", "target")
+
+    def __init__(
+        self, target: Target, first: list[bytes], request: RequestHead, last: list[bytes], *, identified: bool
+    ) -> None:
+        self.target = target
+        self._identified = identified
+        length = b"Content-Length: %d" % request.content_length
+        self._counted = length in request.fields
+        at = request.fields.index(length) if self._counted else len(request.fields)
+        before = [*first, *request.fields[:at]]
+        after = [*request.fields[at + 1 :], *last]
+        self._before = _CRLF.join([*before, b"Content-Length: "] if self._counted else [*before, *after])
+        self._after = _CRLF.join([b"", *after]) if self._counted else b""
+
+    def render(self, content_length: int, request_id: bytes) -> bytes:
+        """The whole head, empty line included. `content_length` counts only if the request had such a field."""
+        length = b"%d" % content_length if self._counted else b""
+        return b"".join((self._before, length, self._after, request_id if self._identified else b"", _HEAD_END))
 
 
 class HeaderPolicy:
@@ -86,25 +114,15 @@ class HeaderPolicy:
             return None
         return request.notes.get(self._region_header)
 
-    def upstream_head(
-        self, request: RequestHead, client: ClientLines, target: Target, match: Match, request_id: bytes
-    ) -> bytes:
-        """The whole head for the upstream, empty line included. Path, query and every end-to-end field
-        are the client's own bytes."""
-        lines = [
-            b"%b %b%b HTTP/1.1" % (request.method, target.path(match.suffix), match.query),
-            target.host_line,
-            *request.fields,
-            *self._forwarding(request, client),
-            *self._set,
-        ]
-        if self._id_field:
-            lines.append(self._id_field + request_id)
+    def upstream_head(self, request: RequestHead, client: ClientLines, target: Target, match: Match) -> UpstreamHead:
+        """The head for the upstream. Path, query and every end-to-end field are the client's own bytes."""
+        first = [b"%b %b%b HTTP/1.1" % (request.method, target.path(match.suffix), match.query), target.host_line]
+        last = [*self._forwarding(request, client), *self._set, *self._cookie_line(request)]
         if request.chunked:
-            lines.append(b"Transfer-Encoding: chunked")
-        lines += self._cookie_line(request)
-        lines += _EMPTY_LINE
-        return b"\r\n".join(lines)
+            last.append(b"Transfer-Encoding: chunked")
+        if self._id_field:
+            last.append(self._id_field)
+        return UpstreamHead(target, first, request, last, identified=self._id_field is not None)
 
     def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
         """All that may change what the vendor's configuration says. Whose address it is asked from does not,
@@ -144,7 +162,6 @@ class HeaderPolicy:
         return [b"Cookie: " + b"; ".join(kept)] if kept else []
 
 
-_EMPTY_LINE = (b"", b"")
 _CONDITIONS = (b"if-none-match", b"if-modified-since")
 _PREFLIGHT = {b"access-control-request-method", b"access-control-request-headers"}
 
@@ -157,8 +174,8 @@ def answer_head(
     framing = b"Transfer-Encoding: chunked\r\n" if chunked else b""
     # Configuration must be fresh: a cache on the way would undo a kill switch or a new sample rate.
     caching = b"Cache-Control: no-store\r\n" if route is Route.CONFIG and not answer.cache_control else b""
-    fields = b"\r\n".join((answer.status_line, *answer.fields, b""))
-    return b"".join((fields, cors_fields, framing, caching, connection, b"X-Request-Id: ", request_id, b"\r\n\r\n"))
+    fields = _CRLF.join([answer.status_line, *answer.fields, b""])
+    return b"".join((fields, cors_fields, framing, caching, connection, b"X-Request-Id: ", request_id, _HEAD_END))
 
 
 def sane_request_id(value: bytes | None) -> bytes | None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from proxy.runtime.clock import monotonic
 
 # The tightest default deadline is 700 ms (configuration); 100 ms late is still inside the SDK's second.
-TICK = 0.05
-FAR = float("inf")
+TICK: Final = 0.05
+FAR: Final = float("inf")
 # Entries due beyond the wheel's reach wait in its last slot and are looked at again.
-_SLOTS = 2048
+_SLOTS: Final = 2048
 
 
 class Timed:
@@ -47,7 +48,8 @@ class TimerWheel:
         self._each_second = each_second
         self._clock = clock
         self._slots: list[dict[Timed, None]] = [{} for _ in range(_SLOTS)]
-        self._tick = int(clock() / TICK)
+        self._now = clock()  # of the latest turn
+        self._tick = int(self._now / TICK)
         self._handle = loop.call_later(TICK, self._turn)
 
     def set(self, entry: Timed, deadline: float) -> None:
@@ -59,6 +61,16 @@ class TimerWheel:
             # Absent while its slot is being looked through.
             self._slots[entry.slot_tick % _SLOTS].pop(entry, None)
             self._place(entry)
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds of the latest turn: a clock that costs nothing and is up to two TICKs slow."""
+        return self._now
+
+    def after(self, entry: Timed, seconds: float) -> None:
+        """Give an entry a deadline so many seconds from now, up to two TICKs more; for patience, not for promises.
+        No clock is read: while the loop is busy with one turn for longer than a TICK, it is early by as much."""
+        self.set(entry, self._now + TICK + seconds)
 
     def remove(self, entry: Timed) -> None:
         """Forget an entry; does nothing if it isn't here."""
@@ -77,7 +89,7 @@ class TimerWheel:
         self._slots[entry.slot_tick % _SLOTS][entry] = None
 
     def _turn(self) -> None:
-        now = self._clock()
+        now = self._now = self._clock()
         last, self._tick = self._tick, int(now / TICK)
         self._handle = self._loop.call_later(TICK, self._turn)
         if int(last * TICK) != int(self._tick * TICK):

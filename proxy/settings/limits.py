@@ -31,9 +31,10 @@ class KeyRate(Rate):
 
 
 class Limits(Section):
-    """Sizes in bytes. Whatever counts connections or buffers counts them per worker."""
+    """Sizes in bytes, `body_rate` in bytes per second. What counts connections or buffers does so per worker."""
 
     body: Annotated[int, size(1)] = 16 * MIB
+    body_rate: Annotated[int, size(0, GIB)] = KIB
     head: Annotated[int, size(KIB, MIB)] = 32 * KIB
     fields: Annotated[int, whole(10, 10_000)] = 100
     target: Annotated[int, size(256, MIB)] = 8 * KIB
@@ -75,6 +76,7 @@ class Timeouts(Section):
     config_total: Annotated[float, duration()] = 0.7
     client_head: Annotated[float, duration()] = 10.0
     client_body_idle: Annotated[float, duration()] = 10.0
+    client_body_grace: Annotated[float, duration(zero=True)] = 30.0
     client_write: Annotated[float, duration()] = 15.0
     tls_handshake: Annotated[float, duration()] = 10.0
     keep_alive: Annotated[float, duration()] = 75.0

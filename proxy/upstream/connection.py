@@ -8,7 +8,7 @@ Must not know what is carried, or for whom.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxy.model.failure import FailureKind
 from proxy.runtime.reset import reset
@@ -43,11 +43,12 @@ class Carrier(Protocol):
 
 # What the transport may hold of a request's body before the client is told to wait. With one
 # read of at most 256,000 bytes on top (the event loop's buffer) an exchange stays in its share.
-WRITE_HIGH = 64 * 1024
+WRITE_HIGH: Final = 64 * 1024
 
 
-class UpstreamConnection(asyncio.Protocol, Timed):
-    """An asyncio protocol; belongs to a Pool, and while busy to a Carrier."""
+class UpstreamConnection(Timed):
+    """An asyncio protocol (in all but its base, which a compiled class can't have); belongs to a Pool, and while busy
+    to a Carrier."""
 
     __slots__ = (
         "_body",
@@ -64,6 +65,7 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         "request_complete",
         "served",
         "transport",
+        "waited",
     )
 
     def __init__(self, pool: Pool, address: str) -> None:
@@ -72,15 +74,16 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         self.address = address
         self.transport: asyncio.Transport | None = None
         self.carrier: Carrier | None = None
-        self.served = 0
+        self.served: int = 0
+        self.waited = False  # in the pool, idle: its upstream may have closed it since
         self.request_complete = False
         self._referee = Referee(answers=True)
-        self._messages = 0
+        self._messages: int = 0
         self._buffer = b""
         self._body = BodyReader()
         self._head_read = False
         self._head_only = False
-        self._interim = 0
+        self._interim: int = 0
         self._keep_alive = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -103,6 +106,11 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         if self.transport is not None:
             self.transport.write(data)
 
+    def write_all(self, pieces: list[bytes]) -> None:
+        """Send bytes of the request, in as few TLS records and system calls as they fit in."""
+        if self.transport is not None:
+            self.transport.writelines(pieces)
+
     def due(self, deadline: float) -> None:
         """Fail the exchange with a time-out at `deadline` (monotonic seconds)."""
         self._pool.wheel.set(self, deadline)
@@ -123,6 +131,12 @@ class UpstreamConnection(asyncio.Protocol, Timed):
         self.abort()
 
     # -- the pool's side
+
+    @property
+    def reused(self) -> bool:
+        """Whether the upstream may have closed it before the next exchange begins: a request that dies on it unanswered
+        was not looked at (RFC 9112, 9.3.1)."""
+        return self.served > 0 or self.waited
 
     @property
     def usable(self) -> bool:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from typing import cast
 
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter, Ledger
+from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
 from proxy.policy.breaker import Breaker, Transition
 from proxy.policy.targets import Peer
 from proxy.runtime.clock import monotonic
@@ -31,11 +33,11 @@ class Pool:
     """All connections of one worker to one peer."""
 
     def __init__(self, peer: Peer, settings: Settings, reader: AnswerReader, wheel: TimerWheel, ledger: Ledger) -> None:
-        self.limits = settings.limits
+        self.limits = LimitsInUse(settings.limits)
         self.reader = reader
         self.wheel = wheel
         self._peer = peer
-        self._timeouts = settings.timeouts
+        self._timeouts = TimeoutsInUse(settings.timeouts)
         self._ledger = ledger
         self._tls = client_context(peer.ca_file) if peer.tls else None
         self._resolver = Resolver(peer.connect_host, peer.connect_port, settings.timeouts.resolve, monotonic)
@@ -43,7 +45,7 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._waiting: dict[Carrier, None] = {}  # in the order of their coming
-        self._connecting = 0
+        self._connecting: int = 0
         self._closed = False
         self._aborted = False
 
@@ -98,6 +100,7 @@ class Pool:
             connection.close()
         else:
             self._idle.append(connection)
+            connection.waited = True
             self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
 
     def lost(self, connection: UpstreamConnection) -> None:
@@ -209,7 +212,11 @@ class Pool:
         try:
             async with asyncio.timeout(share):
                 await loop.create_connection(
-                    lambda: connection, address, self._peer.connect_port, ssl=self._tls, server_hostname=name
+                    lambda: cast(asyncio.Protocol, connection),
+                    address,
+                    self._peer.connect_port,
+                    ssl=self._tls,
+                    server_hostname=name,
                 )
         except ssl.SSLError as error:
             _log.error("TLS with %s failed: %s", self._peer, error)

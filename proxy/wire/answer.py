@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
-FORWARD, DROP, LENGTH, CODING, CONNECTION, SET_COOKIE, NOTE = range(7)
+FORWARD: Final = 0
+DROP: Final = 1
+LENGTH: Final = 2
+CODING: Final = 3
+CONNECTION: Final = 4
+SET_COOKIE: Final = 5
+NOTE: Final = 6
 
-_KINDS: dict[bytes, int] = {
+_KINDS: Final[dict[bytes, int]] = {
     b"content-length": LENGTH,
     b"transfer-encoding": CODING,
     b"connection": CONNECTION,
@@ -51,14 +58,14 @@ _KINDS: dict[bytes, int] = {
     ),
     DROP,
 )
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
-_NAMES_LEARNT = 4096
-_LONGEST_LEARNT = 64  # so that all names together stay below a megabyte
-_STATUS_LINES_LEARNT = 256
-_LENGTH_DIGITS = 18
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
+_NAMES_LEARNT: Final = 4096
+_LONGEST_LEARNT: Final = 64  # so that all names together stay below a megabyte
+_STATUS_LINES_LEARNT: Final = 256
+_LENGTH_DIGITS: Final = 18
 
 
-class BadAnswer(ValueError):
+class BadAnswer(Exception):
     """The head can't be relayed; the text says why."""
 
 
@@ -110,10 +117,11 @@ class AnswerReader:
 
     def read(self, head: bytes) -> AnswerHead:
         """Read one head: the bytes up to and without the empty line. Raises BadAnswer."""
-        first, *lines = head.split(b"\r\n")
-        if len(lines) > self._fields:
+        lines = head.split(b"\r\n")
+        if len(lines) > self._fields + 1:
             raise BadAnswer(f"more than {self._fields} fields")
-        status, line, minor = self._status_lines.get(first) or self._status_line(first)
+        known = self._status_lines.get(lines[0])
+        status, line, minor = known if known is not None else self._status_line(lines[0])
         answer = AnswerHead(status, line, minor)
         self._read_fields(answer, lines)
         if answer.chunked and answer.content_length >= 0:
@@ -136,19 +144,21 @@ class AnswerReader:
 
     def _read_fields(self, answer: AnswerHead, lines: list[bytes]) -> None:
         kinds = self._kinds
-        forward = answer.fields.append
-        nominated: list[bytes] = []
-        for line in lines:
-            name, _, value = line.partition(b":")
+        fields = answer.fields
+        nominated: list[bytes] | None = None
+        for number in range(1, len(lines)):
+            line = lines[number]
+            colon = line.find(b":")
+            name = line[:colon] if colon >= 0 else line
             kind = kinds.get(name)
             if kind is None:
                 kind = self._learn(name)
-            if not kind:
-                forward(line)
+            if kind == FORWARD:
+                fields.append(line)
             elif kind != DROP:
-                value = value.strip(b" \t")
+                value = line[colon + 1 :].strip(b" \t") if colon >= 0 else b""
                 if kind == CONNECTION:
-                    nominated += _connection(answer, value)
+                    nominated = _connection(answer, value, nominated)
                 else:
                     self._special(answer, kind, name, value, line)
         if nominated:
@@ -185,12 +195,17 @@ class AnswerReader:
         return kind
 
 
-def _connection(answer: AnswerHead, value: bytes) -> list[bytes]:
+def _connection(answer: AnswerHead, value: bytes, nominated: list[bytes] | None) -> list[bytes] | None:
+    """Apply one Connection field; returns the options seen so far, those naming fields among them."""
+    if value == b"keep-alive":
+        answer.keep_alive = True
+        return nominated
     options = [option.strip(b" \t") for option in value.lower().split(b",")]
     if b"keep-alive" in options:
         answer.keep_alive = True
     # Framing and CORS can't be stripped by being named: they are handled before this list is.
-    return [x for x in options if x not in (b"keep-alive", b"", b"content-length", b"content-encoding")]
+    named = [x for x in options if x not in (b"keep-alive", b"", b"content-length", b"content-encoding")]
+    return named if nominated is None else nominated + named
 
 
 def _note(answer: AnswerHead, name: bytes, value: bytes) -> None:

@@ -8,21 +8,26 @@ byte a message ends. Must not know which side it reads.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 # Sizes of more digits than this can't be meant: 16**12 bytes are 256 TiB.
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
-_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\Z")
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;[\t\x20-\x7e\x80-\xff]*)?\Z")
+_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\Z")
 # A size line holds a number of a few digits; extensions are dropped and need no room.
-SIZE_LINE_LIMIT = 1024
+SIZE_LINE_LIMIT: Final = 1024
 # Trailers are dropped; 8 KiB is what nginx and Node allow for a whole head.
-TRAILERS_LIMIT = 8192
+TRAILERS_LIMIT: Final = 8192
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILERS: Final = 3
+_DONE: Final = 4
 
 
-class BadChunk(ValueError):
+class BadChunk(Exception):
     """The bytes are not a chunked body."""
 
 

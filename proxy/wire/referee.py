@@ -37,8 +37,8 @@ class Referee:
     __slots__ = ("_feed", "begun", "completed")
 
     def __init__(self, answers: bool = False) -> None:
-        self.begun = 0
-        self.completed = 0
+        self.begun: int = 0
+        self.completed: int = 0
         parser = httptools.HttpResponseParser if answers else httptools.HttpRequestParser
         self._feed: Callable[[bytes | memoryview], None] = parser(self).feed_data
 

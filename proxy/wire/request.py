@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from proxy.model.verdict import Reason
-from proxy.wire.recall import Recall, split
 
 # What becomes of a field, by its name. FORWARD is 0 so that the usual case is one truth test.
-FORWARD, DROP, HOST, LENGTH, CODING, CONNECTION, EXPECT, ORIGIN, AUTHORIZATION, UPGRADE, NOTE = range(11)
+FORWARD: Final = 0
+DROP: Final = 1
+HOST: Final = 2
+LENGTH: Final = 3
+CODING: Final = 4
+CONNECTION: Final = 5
+EXPECT: Final = 6
+ORIGIN: Final = 7
+AUTHORIZATION: Final = 8
+UPGRADE: Final = 9
+NOTE: Final = 10
 
-_KINDS: dict[bytes, int] = {
+_KINDS: Final[dict[bytes, int]] = {
     b"host": HOST,
     b"content-length": LENGTH,
     b"transfer-encoding": CODING,
@@ -47,16 +57,16 @@ _KINDS: dict[bytes, int] = {
 
 # Fields meant for the last recipient may not be named in Connection (RFC 9110, 7.6.1): whoever does
 # it wants a proxy to strip or to misread them. The same goes for what a trusted proxy in front has said.
-_NEVER_NOMINATED = frozenset(
+_NEVER_NOMINATED: Final = frozenset(
     (b"host", b"content-length", b"content-type", b"content-encoding", b"authorization", b"origin", b"expect")
 ) | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
-_VALID_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
-_TARGET = re.compile(rb"[\x21-\x7e]+\Z")
-_NAMES_LEARNT = 4096
-_LONGEST_LEARNT = 64  # so that all names together stay below a megabyte, whoever invents them
-_HOSTS_LEARNT = 1024
+_VALID_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+_TARGET: Final = re.compile(rb"[\x21-\x7e]+\Z")
+_NAMES_LEARNT: Final = 4096
+_LONGEST_LEARNT: Final = 64  # so that all names together stay below a megabyte, whoever invents them
+_HOSTS_LEARNT: Final = 1024
 # A length of 18 digits fits in 63 bits with room to add to it.
-_LENGTH_DIGITS = 18
+LENGTH_DIGITS: Final = 18
 
 
 class RequestHead:
@@ -65,8 +75,7 @@ class RequestHead:
     `fields` are the end-to-end field lines as received, in order, without line ends, the fields
     named above left out (Content-Length, Origin and Authorization stay in). `content_length` is in
     bytes, -1 when absent. `minor` is the HTTP/1 minor version. `notes` holds the values of the
-    fields that were set aside, by lower-case name; repeated ones are joined by ", ". Heads with the same
-    fields may share `fields` and `notes`: they are not to be changed.
+    fields that were set aside, by lower-case name; repeated ones are joined by ", ".
     """
 
     __slots__ = (
@@ -120,32 +129,26 @@ class RequestReader:
         self._target = target
         self._fields = fields
         dropped, noted = frozenset(drop), frozenset(note)
-        self._base = _KINDS | dict.fromkeys(dropped - _KINDS.keys(), DROP)
+        self._base = _KINDS | dict.fromkeys(dropped.difference(_KINDS), DROP)
         self._base |= {name: NOTE for name in noted if _KINDS.get(name, DROP) == DROP}
         # Read here and forwarded all the same.
-        self._passed = ((noted - _KINDS.keys()) | {b"origin", b"authorization"}) - dropped
+        self._passed = (noted.difference(_KINDS) | {b"origin", b"authorization"}) - dropped
         self._never_nominated = _NEVER_NOMINATED | noted
         self._kinds: dict[bytes, int] = dict(self._base)
         self._hosts: set[bytes] = set()
-        self._recall = Recall()
 
     def read(self, head: bytes) -> RequestHead | Reason:
         """Read one head: the bytes up to and without the empty line. Returns the Reason to refuse it."""
-        end = head.find(b"\r\n")
-        first, block = (head, b"") if end < 0 else (head[:end], head[end:])
+        lines = head.split(b"\r\n")
         try:
-            request = self._request_line(first)
-            parts = split(block)
-            if not self._recall.fill(request, block, parts):
-                self._read_block(request, block)
-                self._recall.learn(request, block, parts)
+            request = self._request_line(lines[0])
+            self._read_lines(request, lines)
             return request
         except _Rejected as rejected:
             return rejected.reason
 
-    def _read_block(self, request: RequestHead, block: bytes) -> None:
-        lines = block.split(b"\r\n")[1:]
-        if len(lines) > self._fields:
+    def _read_lines(self, request: RequestHead, lines: list[bytes]) -> None:
+        if len(lines) > self._fields + 1:
             raise _Rejected(Reason.HEAD_TOO_LARGE)
         self._read_fields(request, lines)
         if not request.host and request.minor:
@@ -173,17 +176,19 @@ class RequestReader:
 
     def _read_fields(self, request: RequestHead, lines: list[bytes]) -> None:
         kinds = self._kinds
-        forward = request.fields.append
+        fields = request.fields
         nominated: list[bytes] | None = None
-        for line in lines:
-            name, _, value = line.partition(b":")
+        for number in range(1, len(lines)):
+            line = lines[number]
+            colon = line.find(b":")
+            name = line[:colon] if colon >= 0 else line
             kind = kinds.get(name)
             if kind is None:
                 kind = self._learn(name)
-            if not kind:
-                forward(line)
+            if kind == FORWARD:
+                fields.append(line)
             elif kind != DROP:
-                value = value.strip(b" \t")
+                value = line[colon + 1 :].strip(b" \t") if colon >= 0 else b""
                 if kind == CONNECTION:
                     nominated = _connection(request, value, nominated)
                 else:
@@ -254,7 +259,7 @@ class RequestReader:
 
 
 def _length(request: RequestHead, value: bytes) -> None:
-    if request.content_length >= 0 or not value.isdigit() or len(value) > _LENGTH_DIGITS:
+    if request.content_length >= 0 or not value.isdigit() or len(value) > LENGTH_DIGITS:
         raise _Rejected(Reason.BAD_FRAMING)
     request.content_length = int(value)
 

@@ -20,13 +20,15 @@ from tests.conformance.wire import Answer, AnswerReader
 from tests.unit.upstream.stage import eventually, run
 from tests.unit.upstream.vendor import Vendor
 
-__all__ = ["Client", "Stage", "chunked", "get", "ok", "post", "run", "stage"]
+__all__ = ["AT_ONCE", "Client", "Stage", "chunked", "get", "ok", "post", "run", "stage"]
 
 PATIENCE = 20.0  # seconds; the end of any single wait
 ORIGIN = b"Origin: https://app.example.com"
 TRACK = b"/sessions/v2/track?device_id=d&session_id=1&type=replay"
 CONFIG = b"/config/key-1?config_group=browser"
 VENDOR = b"vendor.example"
+# An upload is carried on with its first bytes, instead of once it is whole or too large to be kept for a repeat.
+AT_ONCE = {"retry_body": 0}
 JSON = b'{"configs":{"sessionReplay":{}}}'
 
 

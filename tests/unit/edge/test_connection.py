@@ -13,7 +13,21 @@ from proxy.model.record import Outcome
 from proxy.model.verdict import REJECTIONS, Reason
 from proxy.observe.ledger import Counter
 from tests.conformance.wire import Answer
-from tests.unit.edge.stage import CONFIG, JSON, ORIGIN, TRACK, Client, Stage, chunked, get, ok, post, run, stage
+from tests.unit.edge.stage import (
+    AT_ONCE,
+    CONFIG,
+    JSON,
+    ORIGIN,
+    TRACK,
+    Client,
+    Stage,
+    chunked,
+    get,
+    ok,
+    post,
+    run,
+    stage,
+)
 from tests.unit.upstream.stage import eventually
 from tests.unit.upstream.vendor import Vendor, Visit
 
@@ -277,7 +291,7 @@ class TestClientsThatLeave:
         self, request_: bytes, leave: str
     ) -> None:
         async def main() -> None:
-            async with stage() as one:
+            async with stage(limits=AT_ONCE) as one:
                 client = await one.client()
                 await client.send(request_)
                 await one.vendor.until(lambda: one.vendor.requests)
@@ -357,7 +371,7 @@ class TestClientsThatTakeTheirTime:
     @pytest.mark.parametrize("request_", [post(b"abc", declared=10), chunked(b"abc")])
     def test_a_body_that_stops_coming(self, request_: bytes) -> None:
         async def main() -> None:
-            async with stage(timeouts={"client_body_idle": "100ms"}) as one:
+            async with stage(timeouts={"client_body_idle": "100ms"}, limits=AT_ONCE) as one:
                 client = await one.client()
                 await client.send(request_)
                 assert (await client.answer()).one("x-gateway-reason") == "body_timeout"

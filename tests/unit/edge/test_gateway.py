@@ -16,7 +16,7 @@ from proxy.edge.track import TrackRelay
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome
 from proxy.observe.ledger import Counter, Gauge
-from tests.unit.edge.stage import CONFIG, JSON, Stage, chunked, get, ok, post, run, stage
+from tests.unit.edge.stage import AT_ONCE, CONFIG, JSON, Stage, chunked, get, ok, post, run, stage
 from tests.unit.upstream.stage import eventually
 from tests.unit.upstream.vendor import Vendor, Visit
 
@@ -315,7 +315,7 @@ class TestTls:
 
     def test_a_client_that_leaves_has_left(self, certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
         async def main() -> None:
-            async with stage(Vendor(script=Waiting())) as one:
+            async with stage(Vendor(script=Waiting()), limits=AT_ONCE) as one:
                 port = await one.listen(certificates[0])
                 client = await one.client(port, certificates[1])
                 await client.send(chunked(b"abc"))

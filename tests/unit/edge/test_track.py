@@ -12,7 +12,7 @@ import pytest
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
 from proxy.model.verdict import Reason
-from tests.unit.edge.stage import TRACK, Client, Stage, chunked, ok, post, run, stage
+from tests.unit.edge.stage import AT_ONCE, TRACK, Client, Stage, chunked, ok, post, run, stage
 from tests.unit.upstream.stage import eventually
 from tests.unit.upstream.vendor import Seen, Vendor, Visit
 
@@ -186,7 +186,7 @@ class TestTruncatedMessages:
     @pytest.mark.parametrize("bad", [b"zz\r\n", b"3\nabc\n", b"3\r\nabcX\r\n", b"0\r\nContent-Length: 5\r\n\r\n"])
     def test_a_bad_chunk_in_the_upload_is_refused_and_never_completed(self, bad: bytes) -> None:
         async def main() -> None:
-            async with stage() as one:
+            async with stage(limits=AT_ONCE) as one:
                 client = await one.client()
                 await client.send(chunked(b"abc"))
                 await one.vendor.until(lambda: one.vendor.requests)
@@ -372,7 +372,7 @@ class TestEarlyAnswers:
                 await visit.reader.read(100)
 
         async def main() -> None:
-            async with stage(Vendor(script=script)) as one:
+            async with stage(Vendor(script=script), limits=AT_ONCE) as one:
                 client = await one.client()
                 request = post(b"x" * size)
                 await client.send(request[: len(request) // 2])
@@ -397,7 +397,7 @@ class TestEarlyAnswers:
                 visit.send(b"half")
 
         async def main() -> None:
-            async with stage(Vendor(script=script)) as one:
+            async with stage(Vendor(script=script), limits=AT_ONCE) as one:
                 client = await one.client()
                 request = post(b"abcdef")
                 await client.send(request[:-3])
@@ -418,7 +418,7 @@ class TestEarlyAnswers:
             await visit.reader.read()
 
         async def main() -> None:
-            async with stage(Vendor(script=script)) as one:
+            async with stage(Vendor(script=script), limits=AT_ONCE) as one:
                 client = await one.client()
                 await client.send(chunked(b"abc"))
                 await client.reader.readuntil(b"half")

@@ -10,6 +10,7 @@ import pytest
 from proxy.edge.gateway import Gateway
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome
+from proxy.model.verdict import Reason
 from tests.unit.edge.stage import chunked, get, ok, post, run, stage
 from tests.unit.edge.test_track import MIB, PARTIAL, failed
 from tests.unit.upstream.stage import eventually
@@ -186,5 +187,77 @@ class TestSlowSides:
                 assert connection._transport.get_write_buffer_size() < MIB
                 client.writer.transport.resume_reading()  # type: ignore[attr-defined]
                 assert len((await client.answer()).body) == 64 * MIB
+
+        run(main)
+
+
+class TestDrippingClients:
+    """To drip an upload must cost the one who does it, not those who wait for a connection to the vendor."""
+
+    @pytest.mark.parametrize("head", [post(b"", declared=100), chunked()])
+    def test_they_hold_no_connection_to_the_vendor(self, head: bytes) -> None:
+        async def main() -> None:
+            async with stage(limits={"upstream_connections": 1}) as one:
+                dripping = [await one.client() for _ in range(5)]
+                for client in dripping:
+                    await client.send(head)
+                    await client.send(b"1\r\nx\r\n" if b"chunked" in head else b"x")
+                assert (await (await one.client()).ask(post(b"abc"))).status == 200
+                assert [seen.body for seen in one.vendor.requests] == [b"abc"]
+                for client in dripping:
+                    client.reset()
+
+        run(main)
+
+    def test_what_is_kept_for_a_repeat_is_enough_to_go_on(self) -> None:
+        async def main() -> None:
+            async with stage(limits={"retry_body": "64KiB"}) as one:
+                client = await one.client()
+                await client.send(post(b"x" * 65_536, declared=65_537))
+                await one.vendor.until(lambda: one.vendor.requests)
+                await client.send(b"y")
+                assert (await client.answer()).status == 200
+                assert one.vendor.requests[0].body == b"x" * 65_536 + b"y"
+
+        run(main)
+
+    @pytest.mark.parametrize("rate", ["1KiB", "0B"])
+    def test_below_the_least_rate_they_are_told_to_stop(self, rate: str) -> None:
+        async def main() -> None:
+            async with stage(limits={"body_rate": rate}, timeouts={"client_body_grace": "200ms"}) as one:
+                client = await one.client()
+                await client.send(post(b"", declared=14))
+                for _ in range(14):
+                    await asyncio.sleep(0.05)  # never as long as a pause may be
+                    if one.book.records:
+                        break
+                    await client.send(b"x")
+                answer = await client.answer()
+                reason = Reason.BODY_TIMEOUT if rate == "1KiB" else None
+                assert (answer.status, (await one.record()).reason) == (408 if reason else 200, reason)
+
+        run(main)
+
+    def test_time_in_which_the_vendor_took_nothing_is_not_theirs(self) -> None:
+        go = asyncio.Event()
+
+        async def script(visit: Visit) -> None:
+            seen = await visit.head()
+            assert seen is not None
+            await go.wait()
+            await visit.body(seen)
+            visit.send(ok())
+
+        async def main() -> None:
+            async with stage(Vendor(script=script), timeouts={"client_body_grace": "1s"}) as one:
+                client = await one.client()
+                sending = asyncio.create_task(client.send(post(b"x" * (15 * MIB))))
+                await eventually(lambda: any(c._held for c in one.gateway._clients))
+                (connection,) = one.gateway._clients
+                connection._body_began -= 10_000_000  # as if it had been held for months
+                connection._held_since -= 10_000_000
+                go.set()
+                await sending
+                assert (await client.answer()).status == 200
 
         run(main)

@@ -96,7 +96,10 @@ def test_a_limit_out_of_range_is_refused(limit: str) -> None:
     assert only_problem(f"limits: {{{limit}}}").startswith(f"limits.{limit.partition(':')[0]}")
 
 
-@pytest.mark.parametrize("name", sorted(set(Timeouts.model_fields) - {"linger", "lame_duck", "drain"}))
+AT_ONCE = {"client_body_grace", "linger", "lame_duck", "drain"}
+
+
+@pytest.mark.parametrize("name", sorted(set(Timeouts.model_fields) - AT_ONCE))
 def test_a_time_of_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
     assert (
         only_problem(f"timeouts: {{{name}: 0}}")
@@ -104,7 +107,7 @@ def test_a_time_of_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["linger", "lame_duck", "drain"])
+@pytest.mark.parametrize("name", sorted(AT_ONCE))
 def test_a_time_of_zero_is_fine_where_it_means_at_once(name: str) -> None:
     assert getattr(settings(f"timeouts: {{{name}: 0}}").timeouts, name) == 0.0
 
