@@ -513,7 +513,7 @@ _TABLE = (
     ),
     Known(
         "nginx closes without a word when a body stops.",
-        "test_a_body_that_stops_is_a_readable_408",
+        "test_a_body_that_stops_is_told_readably",
         ("no answer, closed",),
         (
             "length",

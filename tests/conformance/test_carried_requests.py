@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.carried import CARRIED, CONSUMED, Carried
-from tests.conformance.stage import Stage, seen_fields, sent_fields
+from tests.conformance.stage import Stage, folded, seen_fields, sent_fields
 from tests.conformance.wire import Answer, Client
 
 
@@ -66,14 +66,6 @@ def judge_arrival(case: Carried, record: dict[str, Any], stage: Stage) -> None:
         stage.expect(arrived == expected, "fields in another case or order", "spelling")
     kept = sorted(case.dropped & {name.lower() for name, _ in record["headers"]})
     stage.expect(not kept, f"passed: {', '.join(kept)}")
-
-
-def folded(fields: list[list[str]]) -> dict[str, list[str]]:
-    """What fields mean, whatever their case, and their order where it means nothing."""
-    meaning: dict[str, list[str]] = {}
-    for name, value in fields:
-        meaning.setdefault(name.lower(), []).append(value)
-    return meaning
 
 
 def difference(arrived: list[list[str]], expected: list[list[str]]) -> str:

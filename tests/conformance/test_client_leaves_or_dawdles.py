@@ -117,11 +117,12 @@ def test_a_head_that_drips_is_given_up(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("coding", ["length", "chunked"])
-def test_a_body_that_stops_is_a_readable_408(stage: Stage, coding: str) -> None:
+def test_a_body_that_stops_is_told_readably(stage: Stage, coding: str) -> None:
     with stage.reading(), stage.client() as client:
         client.send(upload_head(100) + b"x" * 50 if coding == "length" else upload_head(-1) + b"5\r\nhel")
         answer = client.read(b"POST", AT_MOST)
-        stage.expect(answer.status == 408, f"status {answer.status}")
+        # Of those that wait for client and vendor at once, some blame the vendor; the SDK tries again all the same.
+        stage.expect(answer.status in (408, 503, 504), f"status {answer.status}")
         stage.readable(answer)
     stage.expect(not any(record["complete"] for record in stage.after()), "completed upstream")
 

@@ -16,6 +16,7 @@ from tests.conformance.stage import Stage
 from tests.conformance.wire import Answer, NoAnswer
 
 OUTER = 5.0  # seconds; what is configured is one, what a browser waits is ten
+FAILED = {502, 503, 504}  # which of them it is makes no difference to the SDK
 CUTS = ["truncate:5000", "truncate:5000:reset", "truncate:3000000", "truncate_chunked:3", "truncate_chunked:3:reset"]
 DEATHS = ["reset_before_answer", "close_before_answer", "close_after_head"]
 _numbers = itertools.count(1)
@@ -42,32 +43,32 @@ def ask(stage: Stage, request: bytes, timeout: float = OUTER) -> Answer | None:
             return None
 
 
-def fails_readably(stage: Stage, request: bytes, status: int) -> None:
-    """The answer has this status, is whole, and can be read by the page."""
+def fails_readably(stage: Stage, request: bytes) -> None:
+    """The answer says that the vendor failed, is whole, and can be read by the page."""
     answer = ask(stage, request)
     if answer:
-        stage.expect(answer.status == status, f"status {answer.status}")
+        stage.expect(answer.status in FAILED, f"status {answer.status}")
         stage.expect(answer.complete, "the answer is cut off")
         stage.readable(answer)
         stage.traceable(answer)
 
 
 @pytest.mark.parametrize("size", [2, 100_000, 900_000])
-def test_no_answer_to_an_upload_is_a_504(stage: Stage, size: int) -> None:
+def test_no_answer_to_an_upload_is_told(stage: Stage, size: int) -> None:
     stage.standin.behave({"match": {"method": "POST"}, "action": "hang"})
-    fails_readably(stage, upload(bytes(size)), 504)
+    fails_readably(stage, upload(bytes(size)))
     stage.expect(len(stage.standin.requests()) == 1, "sent more than once")
     stage.standin.behave()
     stage.after()
 
 
-def test_no_answer_to_config_is_a_504(stage: Stage) -> None:
-    fails_readably(stage, config("standin=hang"), 504)
+def test_no_answer_to_config_is_told(stage: Stage) -> None:
+    fails_readably(stage, config("standin=hang"))
 
 
-def test_an_upload_that_the_vendor_does_not_read_is_a_504(stage: Stage) -> None:
+def test_an_upload_that_the_vendor_does_not_read_is_answered(stage: Stage) -> None:
     stage.standin.behave({"match": {"method": "POST"}, "action": "hang_unread"})
-    fails_readably(stage, upload(bytes(10_000_000)), 504)
+    fails_readably(stage, upload(bytes(10_000_000)))
     stage.expect(not any(record["complete"] for record in stage.standin.requests()), "completed upstream")
 
 
@@ -100,9 +101,9 @@ def test_a_cut_off_answer_is_never_a_whole_one(stage: Stage, cut: str, version: 
 
 @pytest.mark.parametrize("death", DEATHS)
 @pytest.mark.parametrize("request_", ["upload", "config"])
-def test_hanging_up_is_a_502(stage: Stage, death: str, request_: str) -> None:
+def test_hanging_up_is_told(stage: Stage, death: str, request_: str) -> None:
     stage.standin.behave({"action": death})
-    fails_readably(stage, upload() if request_ == "upload" else config("x=y"), 502)
+    fails_readably(stage, upload() if request_ == "upload" else config("x=y"))
     stage.standin.behave()
     stage.after()
 

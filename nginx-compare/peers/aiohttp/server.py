@@ -70,7 +70,7 @@ CLAIMS = frozenset(
     ]
 )
 NOT_FOR_OUR_DOMAIN = frozenset(
-    ("set-cookie", "strict-transport-security", "alt-svc", "clear-site-data", "nel", "vary", "x-request-id")
+    ("set-cookie", "strict-transport-security", "alt-svc", "clear-site-data", "nel", "x-request-id")
 )
 FAILED = (aiohttp.ClientError, OSError, ValueError)
 
