@@ -5,11 +5,13 @@ FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY requirements-build.lock requirements.lock ./
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev
 RUN python -m venv --without-pip /opt/replay-gateway \
  && python -m pip --python /opt/replay-gateway install --require-hashes --only-binary :all: \
       --requirement requirements.lock \
  && python -m pip install --require-hashes --only-binary :all: --requirement requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY proxy proxy
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && python -m pip --python /opt/replay-gateway install --no-deps --no-index dist/*.whl

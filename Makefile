@@ -10,13 +10,18 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_TOOLS := pip-tools==7.6.2
 LOCKS := requirements-build.lock requirements.lock
+# What is built into the package: a change of it is a reason to install anew.
+SOURCES := setup.py $(shell find proxy -name '*.py')
 # Says how long each stage of `make test` took.
 STAGE := .ci/stage
 # One process for each core. A file's tests stay together: they share the processes that they start.
 PYTEST := $(BIN)/python -m pytest -n $(shell nproc) --dist loadfile
+# The suites of processes run the installed gateway anyway; these import what is compiled.
+COMPILED := tests/unit/edge tests/unit/policy tests/unit/upstream tests/unit/wire tests/unit/test_exchange.py \
+	tests/unit/observe/test_ledger.py tests/unit/test_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test tools lint types layers unit bench lock clean
+.PHONY: help install run test tools lint types layers unit compiled bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,13 +30,14 @@ install: $(VENV)/.installed  ## .venv with the gateway in it, from the lock file
 run: $(VENV)/.installed  ## the gateway on :8080 in front of a stand-in vendor; Ctrl-C ends both
 	@$(BIN)/replay-gateway demo
 
-test: $(VENV)/.installed-test  ## every check and every test; as root it installs the programs that they need
+test: $(VENV)/.installed $(VENV)/.installed-test  ## every check and every test; as root it installs the programs that they need
 	@$(STAGE) tools .ci/tools
 	@$(STAGE) lint $(MAKE) --no-print-directory lint
 	@$(STAGE) types $(MAKE) --no-print-directory types
 	@$(STAGE) layers $(MAKE) --no-print-directory layers
 	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
 	@$(STAGE) pytest $(PYTEST)
+	@$(STAGE) pytest-compiled $(MAKE) --no-print-directory compiled
 
 tools:  ## the programs that the tests need: says what is missing, as root installs it
 	@.ci/tools
@@ -49,13 +55,16 @@ layers: $(VENV)/.installed-test  ## import-linter: which module may import which
 unit: $(VENV)/.installed-test  ## the fast tests only: no browser, no nginx, no gateway processes
 	@$(PYTEST) tests/unit
 
+compiled: $(VENV)/.installed $(VENV)/.installed-test  ## the tests of what is compiled, over the installed package
+	@TEST_INSTALLED=1 $(PYTEST) $(COMPILED)
+
 bench: $(VENV)/.installed-test  ## CPU time per request beside a tuned nginx
 	@$(BIN)/python nginx-compare/cpu_per_request.py
 
 lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
-	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps)
 	@$(call compile,requirements.lock,--extra=demo)
-	@$(call compile,requirements-test.lock,--extra=demo --extra=test --constraint=requirements.lock)
+	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps --constraint=requirements.lock)
+	@$(call compile,requirements-test.lock,--extra=demo --extra=test $(LOCKS:%=--constraint=%))
 
 clean:  ## remove whatever make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -67,12 +76,18 @@ $(BIN)/python:
 		"apt-get install python3 python3-venv, or make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml $(LOCKS) | $(BIN)/python
+$(VENV)/.installed-locks: $(LOCKS) | $(BIN)/python
 	$(PIP) install --require-hashes $(LOCKS:%=--requirement %)
-	$(PIP) install --no-deps --no-build-isolation --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
+# Not editable: the data path is compiled (a minute), and a source that changed must not leave an old machine code behind.
+$(VENV)/.installed: pyproject.toml $(SOURCES) $(VENV)/.installed-locks
+	@rm -rf build
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo]'
+	@rm -rf build; $(BIN)/replay-gateway --version
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed-locks requirements-test.lock
 	$(PIP) install --require-hashes --requirement requirements-test.lock
 	@touch $@
 

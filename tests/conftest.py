@@ -6,13 +6,23 @@ a skip or an expected failure counts as a failure. It must not know any suite.
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
+import sysconfig
 from collections import defaultdict
 from collections.abc import Generator
 from pathlib import PurePosixPath
 
 import hypothesis
 import pytest
+
+# The package under test: the source tree, where these tests are, or what is installed (compiled) in its place.
+TEST_INSTALLED = bool(os.environ.get("TEST_INSTALLED"))
+if TEST_INSTALLED:
+    sys.path.insert(0, sysconfig.get_path("platlib"))
+    # At once: pytest is going to put the root of the tree before it.
+    importlib.import_module("proxy")
 
 NOTHING_IS_SKIPPED = os.environ.get("CI", "").lower() not in ("", "0", "false")
 

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMAND = Path(sys.executable).with_name("replay-gateway")
 VENDOR = {
     "us": {
         "track": "https://api-sr.amplitude.com/sessions/v2/track",
@@ -123,7 +124,7 @@ def _children(pid: int) -> list[int]:
 
 
 class Gateway:
-    """`python -m proxy run` on free loopback ports, ready when entered and checked when left.
+    """`replay-gateway run`, as installed, on free loopback ports, ready when entered and checked when left.
 
     `config` is laid over the defaults: a plain listener, a TLS listener when `standin` is given (with the
     stand-in's certificate), the admin server, `workers`, and upstreams that lead to the stand-in. On
@@ -216,7 +217,7 @@ class Gateway:
             self.admin = f"http://{self.config['admin']['address']}"
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "proxy", "run", "--config", str(self.config_file)],
+                [str(COMMAND), "run", "--config", str(self.config_file)],
                 cwd=ROOT,
                 env=self._env,
                 stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -20,8 +21,15 @@ def installed_version() -> str:
         return "(not installed)"
 
 
+def build() -> str:
+    """Whether the data path is machine code or plain Python: the same gateway at different cost."""
+    found = find_spec("proxy.edge.connection")
+    plain = found is None or str(found.origin).endswith(".py")
+    return "plain Python" if plain else "compiled"
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(installed_version(), prog_name="replay-gateway")
+@click.version_option(f"{installed_version()} ({build()})", prog_name="replay-gateway")
 def main() -> None:
     """A first-party gateway for session-replay traffic.
 

@@ -27,13 +27,14 @@ LEAVINGS: dict[str, Callable[[Client], None]] = {
     "resets": Client.reset,
     "half-closes": Client.half_close,
 }
+# An upload goes on to the upstream with its first bytes, instead of once it is whole or too large to be repeated.
+AT_ONCE = {**QUIET, "limits": {"retry_body": 0}}
 # What has been sent of an upload when the client leaves.
+HEADS = {"head": upload_head(1000), "chunked head": upload_head(-1)}
 BEGINNINGS = {
-    "head": upload_head(1000),
     "some": upload_head(1000) + b"x" * 500,
     "all but one byte": upload_head(1000) + b"x" * 999,
     "half a megabyte": upload_head(1_000_000) + b"x" * 500_000,
-    "chunked head": upload_head(-1),
     "one chunk": upload_head(-1) + b"5\r\nhello\r\n",
     "half a chunk": upload_head(-1) + b"5\r\nhe",
     "all but the last chunk's end": upload_head(-1) + b"5\r\nhello\r\n0\r\n",
@@ -42,8 +43,8 @@ BEGINNINGS = {
 
 @pytest.fixture(scope="module")
 def gateway(vendor: StandIn) -> Iterator[Gateway]:
-    """A gateway as it comes."""
-    with Gateway(QUIET, standin=vendor) as running, leaving_nothing(running):
+    """A gateway that carries the beginnings of uploads on at once."""
+    with Gateway(AT_ONCE, standin=vendor) as running, leaving_nothing(running):
         yield running
 
 
@@ -60,6 +61,31 @@ def test_the_upload_is_never_completed_upstream(
     assert [record["complete"] for record in uploads(standin)] == [False]
     assert_unhurt(gateway)
     assert_idle(gateway)
+
+
+@pytest.mark.parametrize("beginning", HEADS)
+@pytest.mark.parametrize("leaving", LEAVINGS)
+def test_without_a_byte_of_its_body_it_never_begins(
+    gateway: Gateway, standin: StandIn, leaving: str, beginning: str
+) -> None:
+    with counted(gateway, 1), client(gateway) as connection:
+        connection.send(HEADS[beginning])
+        eventually(lambda: gateway.metric("replay_gateway_exchanges") == 1, what="the upload is in hand")
+        LEAVINGS[leaving](connection)
+    assert_idle(gateway)
+    assert uploads(standin) == []
+
+
+def test_as_the_gateway_comes_a_small_upload_begins_when_it_is_whole(vendor: StandIn, standin: StandIn) -> None:
+    with Gateway(QUIET, standin=vendor) as gateway:
+        for beginning in [name for name in BEGINNINGS if name != "half a megabyte"]:
+            with counted(gateway, 1, outcome="client_gone"), client(gateway) as connection:
+                connection.send(BEGINNINGS[beginning])
+                eventually(lambda: gateway.metric("replay_gateway_exchanges") == 1, what="the upload is in hand")
+                connection.reset()
+        assert_idle(gateway)
+        assert uploads(standin) == []
+        assert_unhurt(gateway)
 
 
 def test_a_tls_client_that_leaves(gateway: Gateway, standin: StandIn) -> None:
@@ -88,7 +114,7 @@ def test_a_hundred_that_leave_at_once_leave_nothing_behind(vendor: StandIn, stan
         sockets = open_sockets(gateway.worker_pids())
         connections = [client(gateway) for _ in range(100)]
         for number, connection in enumerate(connections):
-            connection.send(list(BEGINNINGS.values())[number % len(BEGINNINGS)])
+            connection.send(list((BEGINNINGS | HEADS).values())[number % (len(BEGINNINGS) + len(HEADS))])
         for number, connection in enumerate(connections):
             list(LEAVINGS.values())[number % 2](connection)
         eventually(lambda: open_sockets(gateway.worker_pids()) <= sockets, what=f"back to {sockets} sockets")
@@ -98,7 +124,7 @@ def test_a_hundred_that_leave_at_once_leave_nothing_behind(vendor: StandIn, stan
 
 
 def test_the_time_limit_of_a_silent_client_is_not_a_completion(vendor: StandIn, standin: StandIn) -> None:
-    with Gateway({**QUIET, "timeouts": {"client_body_idle": "300ms", "linger": "200ms"}}, standin=vendor) as gateway:
+    with Gateway({**AT_ONCE, "timeouts": {"client_body_idle": "300ms", "linger": "200ms"}}, standin=vendor) as gateway:
         with client(gateway) as connection:
             connection.send(BEGINNINGS["some"])
             answer = connection.read(b"POST")

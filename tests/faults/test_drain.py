@@ -27,7 +27,7 @@ def test_uploads_in_hand_are_finished(vendor: StandIn, standin: StandIn, workers
         connections = [client(gateway) for _ in bodies]
         for connection, body in zip(connections, bodies, strict=True):
             connection.send(upload_head(len(body)) + body[:50_000])
-        eventually(lambda: len(uploads(standin)) == len(bodies), what="all uploads have begun upstream")
+        eventually(lambda: gateway.metric("replay_gateway_exchanges") == len(bodies), what="all uploads are in hand")
         gateway.send_signal(signal.SIGTERM)
         eventually(lambda: refuses(gateway), what="no new connections")
         for connection, body in zip(connections, bodies, strict=True):
@@ -116,7 +116,8 @@ def test_readiness_is_gone_at_once_and_requests_are_still_taken_in_the_lame_duck
 
 
 def test_what_takes_longer_than_the_limit_is_told_so_and_cut(vendor: StandIn, standin: StandIn) -> None:
-    with Gateway({**QUIET, "timeouts": {"drain": "500ms"}}, standin=vendor) as gateway:
+    settings = {**QUIET, "limits": {"retry_body": 0}, "timeouts": {"drain": "500ms"}}
+    with Gateway(settings, standin=vendor) as gateway:
         with client(gateway) as waiting, client(gateway) as sending:
             waiting.send(upload(b"{}", "standin=hang"))
             sending.send(upload_head(1000) + b"x" * 500)

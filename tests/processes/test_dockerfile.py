@@ -181,7 +181,7 @@ def ask(image: Replay, *command: str) -> subprocess.CompletedProcess[str]:
 def test_the_image_has_the_gateway_and_neither_pip_nor_setuptools(image: Replay) -> None:
     done = ask(image, *words("ENTRYPOINT"), "--version")
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"replay-gateway, version \d+\.\d+\.\d+\n", done.stdout)
+    assert re.fullmatch(r"replay-gateway, version \d+\.\d+\.\d+ \(compiled\)\n", done.stdout)
     installed = [path.name.lower() for path in image.root.rglob("*.dist-info")]
     assert any(name.startswith("replay_gateway-") for name in installed)
     assert [name for name in installed if name.startswith(("pip-", "setuptools-"))] == []

@@ -111,7 +111,7 @@ def test_every_configuration_loads_without_a_warning(block: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_no_command_or_option_is_named_that_does_not_exist(document: Path) -> None:
     for words in commands(TEXTS[document], "replay-gateway"):
-        if not words:
+        if not words or words == ["--version"]:
             continue
         assert words[0] in main.commands, words
         group = click.Context(main, **main.context_settings)

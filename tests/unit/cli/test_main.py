@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from proxy.cli import installed_version, main
+from proxy.cli import build, installed_version, main
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,7 +37,7 @@ def test_every_command_has_help(command: str) -> None:
 def test_the_version_is_told() -> None:
     result = CliRunner().invoke(main, ["--version"])
     assert result.exit_code == 0
-    assert result.output == f"replay-gateway, version {installed_version()}\n"
+    assert result.output == f"replay-gateway, version {installed_version()} ({build()})\n"
 
 
 @pytest.mark.parametrize(

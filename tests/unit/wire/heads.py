@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from proxy.wire.request import RequestHead
+
 # What the browser SDK sends with an upload, in Chromium's order: 18 fields beside Content-Length.
 SDK_UPLOAD = (
     b"POST /sessions/v2/track?device_id=device-1&session_id=1795239913738&type=replay HTTP/1.1\r\n"
@@ -324,3 +326,9 @@ def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
     at = sorted(draw(st.lists(st.integers(0, len(data)), max_size=8)))
     pieces = [data[begin:end] for begin, end in zip([0, *at], [*at, len(data)], strict=True)]
     return [piece for piece in pieces if piece]
+
+
+def told(head: RequestHead) -> dict[str, object]:
+    """Everything that a head says, by name. (What is compiled has no list of its attributes at run time.)"""
+    public = (name for name in dir(head) if not name.startswith("_"))
+    return {name: getattr(head, name) for name in public}
