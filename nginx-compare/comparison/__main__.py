@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from comparison import RESULTS, ROOT
+from comparison import RESULTS, ROOT, behaviour
 from comparison.costs import PLANS, Harness
 from comparison.publish import README, publish, with_results
 from comparison.selection import chosen
@@ -21,9 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m comparison", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_costs(commands.add_parser("costs", help="measure what requests cost"))
+    behaviour.add_options(commands.add_parser("behaviour", help="play the suites' cases"))
     commands.add_parser("readme", help="put the results into README.md")
     options = parser.parse_args(argv)
-    return _readme() if options.command == "readme" else _costs(options)
+    return {"costs": _costs, "behaviour": behaviour.run, "readme": _readme}[str(options.command)](options)
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,11 @@ def _costs(options: argparse.Namespace) -> int:
     harness = Harness(plan, wanted, [one for one in (*every_system(), *builds) if one.name in names])
     for name, get in harness.table.missing.items():
         print(f"{name} is left out: {get}", file=sys.stderr)
-    harness.run()
+    try:
+        harness.run()
+    except BaseException:
+        publish(harness.table, SCRATCH / "unfinished")
+        raise
     print(publish(harness.table, folder := _folder(options)))
     print(f"written to {folder}")
     return 0
@@ -72,7 +77,7 @@ def _folder(options: argparse.Namespace) -> Path:
     return given or (RESULTS if is_whole else SCRATCH)
 
 
-def _readme() -> int:
+def _readme(_: argparse.Namespace) -> int:
     README.write_text(with_results(README.read_text(), (RESULTS / "costs.md").read_text()))
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from comparison.results import Cell, Round, Table
 from comparison.scenarios import CAPACITY, DIRECT, Scenario, Setting
 from comparison.systems import System
 from comparison.upstream import Upstream, upstream
+
+# What a system that breaks down may do to whoever measures it.
+FAILURES = (RuntimeError, AssertionError, ValueError, OSError, subprocess.SubprocessError)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Harness:
         self._systems = systems
         made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")  # noqa: TID251
         self.table = Table(plan.mode, made, machine.description())
-        self.table.missing = {one.name: get for one in systems if (get := one.missing())}
+        self.table.missing = {one.name: f"not installed: {get}" for one in systems if (get := one.missing())}
         self.table.versions = {one.name: one.version() for one in systems if one.name not in self.table.missing}
         self.table.gateways = [one.name for one in systems if one.is_gateway]
 
@@ -83,14 +87,26 @@ class Harness:
         cores = machine.divided(setting.workers, available)
         self.table.facts[f"cores with {setting.workers} worker{'s' * (setting.workers > 1)}"] = cores.words
         os.sched_setaffinity(0, cores.load)
-        with contextlib.ExitStack() as stack:
-            running = {}
+        running, ends = {}, []
+        try:
             for system in self._wanted(setting):
-                try:
-                    running[system.name] = stack.enter_context(system.running(behind, setting, cores))
-                except AssertionError as error:
-                    self.table.missing[system.name] = str(error)
+                one = contextlib.ExitStack()
+                with self._noted(system):
+                    running[system.name] = one.enter_context(system.running(behind, setting, cores))
+                    ends.append((system, one))
             yield Stage(running, behind, cores, setting)
+        finally:
+            for system, one in reversed(ends):
+                with self._noted(system):
+                    one.close()
+
+    @contextlib.contextmanager
+    def _noted(self, system: System) -> Iterator[None]:
+        """One that does not start, or not end, is no reason to lose what is known of the others."""
+        try:
+            yield
+        except FAILURES as error:
+            self.table.missing[system.name] = f"did not start or did not end: {_words(error)}"
 
     def _wanted(self, setting: Setting) -> list[System]:
         names = {name for one in self._scenarios if one.setting == setting for name in one.systems}
@@ -102,10 +118,11 @@ class Harness:
         self.table.cells += cells
         for cell in cells:
             cell.why_not = self._obstacle(scenario, cell.system, stage)
-        turn = [cell for cell in cells if not cell.why_not]
         for number in range(self._plan.rounds if scenario.kind not in ("rest", "idle") else 1):
-            for cell in turn[number % len(turn) :] + turn[: number % len(turn)] if turn else []:
-                self._take_turn(scenario, cell, stage, folder)
+            first = number % max(len(cells), 1)
+            for cell in cells[first:] + cells[:first]:
+                if not cell.why_not:
+                    self._take_turn(scenario, cell, stage, folder)
         print(_line(scenario, cells), flush=True)
 
     def _enter(self, scenario: Scenario) -> None:
@@ -113,15 +130,21 @@ class Harness:
         self.table.kinds[scenario.name] = scenario.kind
 
     def _obstacle(self, scenario: Scenario, name: str, stage: Stage) -> str:
+        if scenario.setting.mirror and name in self.table.gateways:
+            return "the gateway does not copy uploads yet"
         if name not in stage.systems:
             return self.table.missing.get(name, "not started")
-        return "" if scenario.kind == "rest" else refusal(scenario, stage.systems[name])
+        try:
+            return "" if scenario.kind == "rest" else refusal(scenario, stage.systems[name])
+        except FAILURES as error:
+            return _words(error)
 
     def _take_turn(self, scenario: Scenario, cell: Cell, stage: Stage, folder: Path) -> None:
+        """One that fails takes no more turns, so that the rounds of all that go on stay beside each other."""
         try:
             cell.rounds.append(self._round(scenario, cell.system, stage, folder))
-        except (RuntimeError, AssertionError) as error:
-            cell.why_not = str(error)
+        except FAILURES as error:
+            cell.why_not = f"round {len(cell.rounds) + 1}: {_words(error)}"
 
     def _round(self, scenario: Scenario, name: str, stage: Stage, folder: Path) -> Round:
         running = stage.systems[name]
@@ -159,6 +182,12 @@ class Harness:
     @property
     def _names(self) -> set[str]:
         return {one.name for one in self._systems}
+
+
+def _words(error: Exception) -> str:
+    """Of an error, for a table's cell: its last line, which says what went wrong."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else repr(error)
 
 
 def _line(scenario: Scenario, cells: Sequence[Cell]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+TICK = os.sysconf("SC_CLK_TCK")
+
 
 @dataclass(frozen=True)
 class Cores:
@@ -23,6 +25,11 @@ class Cores:
     def apart(self) -> bool:
         """Whether proxy and load can't take each other's time."""
         return not set(self.proxy) & set(self.load)
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Both sides' cores, each once."""
+        return tuple(sorted({*self.proxy, *self.load}))
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -53,9 +60,11 @@ def description() -> dict[str, str]:
     }
 
 
-def stolen_seconds() -> float:
-    """Time that the hypervisor gave to others while we wanted to run, of all cores, since the machine started."""
-    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+def busy_seconds(cores: Iterable[int]) -> float:
+    """Time in which these cores were not idle, since the machine started: whoever used them, other guests included."""
+    wanted = {f"cpu{core}" for core in cores}
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    return sum(sum(map(int, one[1:9])) - int(one[4]) - int(one[5]) for one in lines if one[0] in wanted) / TICK
 
 
 def _named(cores: tuple[int, ...]) -> str:

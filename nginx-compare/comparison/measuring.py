@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from comparison import COMPARE, accounts, machine
 from comparison.load.outcome import GRACE_SECONDS, Outcome
 from comparison.machine import Cores
+from comparison.peers import stop
 from comparison.results import Round
 from tests.gateway import eventually
 
@@ -26,29 +29,73 @@ def loaded(pids: Iterable[int], upstream: Iterable[int], cores: Cores, load: Cal
     """What `load` cost the processes of the proxy and those of the upstream, with all below them."""
     proxies, upstreams = accounts.members(pids), accounts.members(upstream)
     accounts.forget_peak(proxies)
-    before, ticks, behind = _account(proxies, upstreams)
-    stolen = machine.stolen_seconds()
+    before = Account.now(proxies, upstreams, cores)
     found = load()
-    after, ticks_after, behind_after = _account(proxies, upstreams)
-    used = {pid: after[pid] - before[pid] for pid in proxies}
+    spent = Account.now(proxies, upstreams, cores).since(before)
     micros = 1e6 / max(found.requests, 1)
     return Round(
         requests=found.requests,
         errors=found.errors,
         first_error=found.first_error,
         per_second=found.requests / found.seconds,
-        cpu_us=sum(used.values()) * micros,
-        busiest_us=max(used.values(), default=0.0) * micros,
-        ticks_us=(ticks_after - ticks) * micros,
+        cpu_us=sum(spent.proxies.values()) * micros,
+        busiest_us=max(spent.proxies.values(), default=0.0) * micros,
+        ticks_us=spent.ticks * micros,
         p50=found.p50,
         p99=found.p99,
         p999=found.p999,
         peak=accounts.peak_bytes(proxies),
-        proxy_use=sum(used.values()) / found.seconds / len(cores.proxy),
-        load_use=(found.cpu + behind_after - behind) / found.seconds / len(cores.load),
-        stolen=(machine.stolen_seconds() - stolen) / found.seconds,
+        proxy_use=sum(spent.proxies.values()) / found.seconds / len(cores.proxy),
+        load_use=(found.cpu + spent.upstream) / found.seconds / len(cores.load),
+        load_busy=spent.load_busy / spent.clock / len(cores.load),
+        others=max(spent.busy - spent.ours, 0.0) / spent.clock / len(cores.all),
         resumed=found.resumed,
     )
+
+
+@dataclass(frozen=True)
+class Account:
+    """Seconds: of the clock, of the processor for each process of the proxy (also all in ticks), for the upstream, for
+    this harness and the loads that it has run; and of the cores, how long those of the load and all were not idle."""
+
+    clock: float
+    proxies: dict[int, float]
+    ticks: float
+    upstream: float
+    harness: float
+    load_busy: float
+    busy: float
+
+    @classmethod
+    def now(cls, proxies: list[int], upstreams: list[int], cores: Cores) -> Account:
+        """As it stands at this moment, counted from different beginnings."""
+        mine, loads = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cls(
+            clock=time.perf_counter(),
+            proxies=accounts.cpu_seconds(proxies),
+            ticks=accounts.tick_seconds(proxies),
+            upstream=sum(accounts.cpu_seconds(upstreams).values()),
+            harness=mine.ru_utime + mine.ru_stime + loads.ru_utime + loads.ru_stime,
+            load_busy=machine.busy_seconds(cores.load),
+            busy=machine.busy_seconds(cores.all),
+        )
+
+    def since(self, before: Account) -> Account:
+        """What has been spent since then."""
+        return Account(
+            clock=self.clock - before.clock,
+            proxies={pid: self.proxies[pid] - before.proxies[pid] for pid in self.proxies},
+            ticks=self.ticks - before.ticks,
+            upstream=self.upstream - before.upstream,
+            harness=self.harness - before.harness,
+            load_busy=self.load_busy - before.load_busy,
+            busy=self.busy - before.busy,
+        )
+
+    @property
+    def ours(self) -> float:
+        """What proxy, upstream, load and harness used of the processor."""
+        return sum(self.proxies.values()) + self.upstream + self.harness
 
 
 def at_rest(pid: int) -> Round:
@@ -73,7 +120,6 @@ def _held_open(port: int, connections: int, look: Callable[[], int]) -> int:
         env={**os.environ, "PYTHONPATH": str(COMPARE)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
     try:
         assert process.stdout is not None
@@ -84,9 +130,4 @@ def _held_open(port: int, connections: int, look: Callable[[], int]) -> int:
         time.sleep(SETTLE_SECONDS)
         return look()
     finally:
-        process.communicate(timeout=GRACE_SECONDS)
-
-
-def _account(proxies: list[int], upstreams: list[int]) -> tuple[dict[int, float], float, float]:
-    behind = sum(accounts.cpu_seconds(upstreams).values())
-    return accounts.cpu_seconds(proxies), accounts.tick_seconds(proxies), behind
+        stop(process)

@@ -23,6 +23,7 @@ P50: Figure = attrgetter("p50")
 P99: Figure = attrgetter("p99")
 P999: Figure = attrgetter("p999")
 MEMORY: Figure = attrgetter("memory")
+DISTURBED = 0.1  # of all cores, when others had as much: beyond it a figure says little
 SATURATED = 0.9  # of the load's cores: beyond it the load may be what limits requests per second
 
 
@@ -30,7 +31,8 @@ SATURATED = 0.9  # of the load's cores: beyond it the load may be what limits re
 class Round:
     """One system under one load, once. Latencies in ms, memory in bytes, `proxy_use` and `load_use` as shares of the
     cores that each side has. `busiest_us` is the CPU time per request of the busiest process alone, `ticks_us` that of all by the
-    kernel's coarse count, `stolen` the cores' time that went to other guests. `memory` is what a scenario about memory
+    kernel's coarse count. `load_busy` is the share of the load's cores that anybody used, `others` the share of all cores
+    that went to none of ours: other processes, the kernel's own, other guests. `memory` is what a scenario about memory
     found."""
 
     requests: int = 0
@@ -46,14 +48,15 @@ class Round:
     peak: int = 0
     proxy_use: float = 0.0
     load_use: float = 0.0
-    stolen: float = 0.0
+    load_busy: float = 0.0
+    others: float = 0.0
     resumed: int = 0
     memory: int = 0
 
 
 @dataclass
 class Cell:
-    """The rounds of one system under one scenario; without any, the reason why there are none."""
+    """The rounds of one system under one scenario, and the reason why there are none, or no more."""
 
     system: str
     scenario: str
@@ -72,7 +75,12 @@ class Cell:
     @property
     def load_was_full(self) -> bool:
         """Whether the load or the upstream may have been what limited this cell."""
-        return self.value(lambda one: one.load_use) > SATURATED
+        return self.value(lambda one: max(one.load_use, one.load_busy)) > SATURATED
+
+    @property
+    def was_disturbed(self) -> bool:
+        """Whether others than those that were measured took part of the machine."""
+        return self.value(lambda one: one.others) > DISTURBED
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,8 +34,9 @@ class Setting:
 @dataclass(frozen=True)
 class Scenario:
     """One row. `size` is a body's in bytes. `rate` is the share of a capacity at which requests arrive (open loop):
-    each system's own, or for all the lowest of those that are compared. `systems` are those that a full run asks, `quick` those of a
-    quick one."""
+    each system's own, or for all the lowest of those that are compared. `mixed`: a connection carries the requests of
+    many visitors, as those of a load balancer in front do, so that no head is like the one before it. `systems` are
+    those that a full run asks, `quick` those of a quick one."""
 
     name: str
     title: str
@@ -46,40 +48,41 @@ class Scenario:
     resume: bool = False
     rate: float = 0.0
     same_rate: bool = False
+    mixed: bool = False
     setting: Setting = Setting()
     systems: tuple[str, ...] = PAIR
     quick: tuple[str, ...] = ()
 
-    @property
-    def bytes(self) -> bytes:
-        """The request, for scenarios that repeat one."""
+    def bytes(self, visitor: int = 0) -> bytes:
+        """The request of one visitor, for scenarios that repeat one."""
+        session = traffic.FIRST_SESSION + visitor
         if self.request == "upload":
-            return traffic.upload(self.size)
-        return traffic.preflight() if self.request == "preflight" else traffic.configuration()
+            return traffic.upload(self.size, session)
+        if self.request == "preflight":
+            return traffic.preflight(session)
+        return traffic.configuration(f"{visitor:032x}" if self.mixed else traffic.KEY)
 
 
 SIZES = (("0.5", 512), ("2", 2048), ("10", 10_240), ("50", 51_200), ("200", 204_800), ("1500", 1_500_000))
-_QUICK_FOR_ALL = {"2", "50"}
-_QUICK_TLS = {"2", "50"}
+SHOWN = ("2", "50")  # the sizes that are asked of everybody, everywhere
+WITHOUT_EXPRESS = tuple(one for one in ALL if not one.startswith("express"))
 
 
-def _uploads(prefix: str, title: str, tls: bool, systems: tuple[str, ...]) -> list[Scenario]:
-    scenarios = []
+def _uploads() -> Iterator[Scenario]:
     for name, size in SIZES:
-        shown = "1.5 MB" if name == "1500" else f"{name} KB"
-        quick = systems if not tls and name in _QUICK_FOR_ALL else PAIR if not tls or name in _QUICK_TLS else ()
-        scenarios.append(
-            Scenario(f"{prefix}{name}k", f"upload of {shown}{title}", size=size, tls=tls, systems=systems, quick=quick)
-        )
-    return scenarios
+        is_shown = name in SHOWN
+        systems, fronts = (ALL, FRONTS) if is_shown else (WITHOUT_EXPRESS, PAIR)
+        title = f"upload of {'1.5 MB' if name == '1500' else f'{name} KB'}"
+        yield Scenario(f"post-{name}k", title, size=size, systems=systems, quick=systems if is_shown else PAIR)
+        quick = PAIR if is_shown else ()
+        yield Scenario(f"tls-post-{name}k", f"{title}, TLS", size=size, tls=True, systems=fronts, quick=quick)
 
 
-def _small(prefix: str, title: str, tls: bool, systems: tuple[str, ...]) -> list[Scenario]:
-    quick = () if tls else PAIR
-    return [
-        Scenario(f"{prefix}preflight", f"preflight{title}", request="preflight", tls=tls, systems=systems, quick=quick),
-        Scenario(f"{prefix}config", f"configuration{title}", request="config", tls=tls, systems=systems, quick=quick),
-    ]
+def _small() -> Iterator[Scenario]:
+    yield Scenario("preflight", "preflight", request="preflight", systems=ALL, quick=PAIR)
+    yield Scenario("config", "configuration", request="config", systems=ALL, quick=PAIR)
+    yield Scenario("tls-preflight", "preflight, TLS", request="preflight", tls=True, systems=FRONTS)
+    yield Scenario("tls-config", "configuration, TLS", request="config", tls=True)
 
 
 FAR = Setting(far=True)
@@ -91,16 +94,16 @@ SCENARIOS = (
     Scenario(
         "idle", "5,000 idle TLS connections", "idle", tls=True, clients=5000, setting=FRESH, systems=FRONTS, quick=PAIR
     ),
-    *_uploads("post-", "", False, ALL),
-    *_small("", "", False, ALL),
-    *_uploads("tls-post-", ", TLS", True, FRONTS),
-    *_small("tls-", ", TLS", True, FRONTS),
+    *sorted((*_uploads(), *_small()), key=lambda one: one.tls),  # which keeps the order of those alike
     Scenario("sessions", "SDK mix, a TLS connection per visitor", "sessions", tls=True, systems=ALL, quick=PAIR),
+    Scenario("mixed-2k", "upload of 2 KB, each of another visitor", mixed=True, systems=FRONTS, quick=PAIR),
+    Scenario("mixed-50k", "upload of 50 KB, each of another visitor", size=51_200, mixed=True),
+    Scenario("mixed-config", "configuration, each of another project", request="config", mixed=True),
     Scenario("sessions-plain", "SDK mix, plain HTTP", "sessions"),
     Scenario("handshake", "upload of 2 KB, new TLS connection", "handshakes", tls=True, clients=8, systems=FRONTS),
     Scenario("resumption", "the same, session resumed", "handshakes", tls=True, clients=8, resume=True, systems=FRONTS),
     Scenario("clients-1", "upload of 2 KB, 1 client", clients=1, systems=FRONTS),
-    Scenario("clients-100", "upload of 2 KB, 100 clients", clients=100, systems=FRONTS),
+    Scenario("clients-100", "upload of 2 KB, 100 clients", clients=100),
     Scenario("clients-1000", "upload of 2 KB, 1,000 clients", clients=1000, systems=FRONTS),
     Scenario(
         "open-same",
@@ -116,8 +119,8 @@ SCENARIOS = (
     Scenario("open-80", "upload of 2 KB at 80 % of its own capacity", "open", clients=LINES, rate=0.8),
     Scenario("far", "upload of 2 KB, upstream 40 ms away", clients=100, setting=FAR, systems=FRONTS),
     Scenario("far-50k", "upload of 50 KB, upstream 40 ms away", size=51_200, clients=100, setting=FAR),
-    Scenario("mirror-2k", "upload of 2 KB, copied to a sink", setting=MIRROR, systems=(BASELINE,)),
-    Scenario("mirror-50k", "upload of 50 KB, copied to a sink", size=51_200, setting=MIRROR, systems=(BASELINE,)),
+    Scenario("mirror-2k", "upload of 2 KB, copied to a sink", setting=MIRROR),
+    Scenario("mirror-50k", "upload of 50 KB, copied to a sink", size=51_200, setting=MIRROR),
     Scenario("pair-closed", "upload of 2 KB, two workers, 256 clients", clients=256, setting=TWO),
     Scenario("single-open", "one worker at 30 % of its capacity", "open", clients=MANY, rate=0.3),
     Scenario("pair-open", "two workers at twice that rate", "open", clients=MANY, rate=0.6, setting=TWO),

@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from comparison.load import traffic
@@ -29,9 +30,10 @@ TIMER_SLACK = 29  # prctl(PR_SET_TIMERSLACK): else the kernel adds up to 50 µs 
 
 
 class Line:
-    """One connection, one request at a time. `wanted` is when the request in hand was meant to be sent."""
+    """One visitor's connection, one request at a time. `wanted` is when the request in hand was meant to be sent."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, request: bytes) -> None:
+        self._request = request
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
@@ -39,10 +41,10 @@ class Line:
         self._unsent = memoryview(b"")
         self._answer = b""
 
-    def ask(self, request: bytes, wanted: float) -> bool:
+    def ask(self, wanted: float) -> bool:
         """Sends as much as fits; False when some is left for `go_on`."""
         self.wanted = wanted
-        self._unsent = memoryview(request)
+        self._unsent = memoryview(self._request)
         return self.go_on()
 
     def go_on(self) -> bool:
@@ -68,10 +70,10 @@ class Line:
 class OpenLoop:
     """Plays the arrivals; `play` once."""
 
-    def __init__(self, port: int, request: bytes, lines: int) -> None:
-        self._request = request
+    def __init__(self, port: int, requests: Iterable[bytes]) -> None:
+        """With a connection for each of the requests."""
         self._poll = select.epoll()
-        self._lines = {line.socket.fileno(): line for line in (Line(port) for _ in range(lines))}
+        self._lines = {line.socket.fileno(): line for line in (Line(port, request) for request in requests)}
         self._idle = deque(self._lines.values())  # in turn, so that every worker of a proxy gets its share
         self._waiting: deque[float] = deque()
         self._latencies: list[float] = []
@@ -132,7 +134,7 @@ class OpenLoop:
     def _send_waiting(self) -> None:
         while self._waiting and self._idle:
             line = self._idle.popleft()
-            if not line.ask(self._request, self._waiting.popleft()):
+            if not line.ask(self._waiting.popleft()):
                 self._poll.modify(line.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
     def _lose(self, number: int) -> None:
@@ -145,7 +147,8 @@ class OpenLoop:
 def main() -> None:
     order: dict[str, Any] = json.loads(sys.argv[1])
     ctypes.CDLL(None).prctl(TIMER_SLACK, 1, 0, 0, 0)
-    loop = OpenLoop(order["port"], traffic.upload(order["size"]), order["lines"])
+    visitors = (traffic.FIRST_SESSION + number for number in range(order["lines"]))
+    loop = OpenLoop(order["port"], [traffic.upload(order["size"], one) for one in visitors])
     tell(loop.play(order["rate"], order["seconds"], order["seed"]))
 
 

@@ -105,7 +105,8 @@ def trusting() -> ssl.SSLContext:
 def _visits(order: dict[str, Any]) -> list[list[traffic.Step]]:
     if order["sessions"]:
         return [traffic.visit(number, order["pace"]) for number in range(SESSIONS)]
-    return [[traffic.Step(0, traffic.upload(order["size"]))]]
+    visitors = (traffic.FIRST_SESSION + number for number in range(order["clients"]))
+    return [[traffic.Step(0, traffic.upload(order["size"], one))] for one in visitors]
 
 
 def _go(number: int, order: dict[str, Any], visits: list[list[traffic.Step]], told: Queue[Seen]) -> None:

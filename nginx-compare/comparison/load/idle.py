@@ -34,8 +34,9 @@ def main() -> None:
 def _opened(context: ssl.SSLContext, port: int, number: int) -> ssl.SSLSocket:
     source = (f"127.0.0.{1 + number // PER_ADDRESS}", 0)
     plain = socket.create_connection(("127.0.0.1", port), 10, source)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the request waits for a delayed acknowledgement
     secured = context.wrap_socket(plain, server_hostname=traffic.HOST)
-    secured.sendall(traffic.preflight())
+    secured.sendall(traffic.preflight(traffic.FIRST_SESSION + number))
     answer = b""
     while not status_of(answer):
         data = secured.recv(65_536)

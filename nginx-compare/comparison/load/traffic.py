@@ -1,16 +1,18 @@
 """The requests of a real SDK as bytes: uploads, preflights, the configuration, beacons, a visitor's whole session.
 
 Header names, values and order are those that Chromium sends for the browser SDK 1.50. Bodies are valid gzip of
-exactly the asked size with random content, so that nothing below can compress them. Everything is the same at each
-run. It does no I/O.
+exactly the asked size with random content, so that nothing below can compress them. Visitors differ in what theirs
+do: device, session, page. Everything is the same at each run. It does no I/O.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import random
 import struct
+import uuid
 from dataclasses import dataclass
 
 HOST = "replay.example.com"
@@ -26,6 +28,7 @@ ACCEPTED = ("Accept-Encoding: gzip, deflate, br, zstd", "Accept-Language: en-US,
 FETCHED = ("Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty")
 GZIP_HEAD = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"  # deflate, with an extra field, no time, unknown system
 SMALLEST_GZIP = 80
+FIRST_SESSION = 1795239913738  # milliseconds: when a visit began
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,15 @@ class Step:
     request: bytes
 
 
-def upload(size: int, session: int = 1795239913738) -> bytes:
-    """The POST of one batch whose body has `size` bytes on the wire (at least 80)."""
+def upload(size: int, session: int = FIRST_SESSION) -> bytes:
+    """The POST of one batch whose body has `size` bytes on the wire (at least 80). Its length says nothing of who sent
+    it: those of all sessions are as long."""
     fields = (
         f"Content-Length: {size}",
         f"Authorization: Bearer {KEY}",
         "Content-Encoding: gzip",
         "X-Sampling-Hash-Alg: xxhash32",
-        f"X-Client-Url: {ORIGIN}/orders/42?tab=items",
+        f"X-Client-Url: {ORIGIN}/orders/{session % 100_000:05}?tab=items",
         f"User-Agent: {AGENT}",
         "Accept: */*",
         "X-Client-Version: 1.50.2",
@@ -57,7 +61,7 @@ def upload(size: int, session: int = 1795239913738) -> bytes:
     return _head("POST", _track(session), fields) + packed(size)
 
 
-def preflight(session: int = 1795239913738, *, beacon: bool = False) -> bytes:
+def preflight(session: int = FIRST_SESSION, *, beacon: bool = False) -> bytes:
     """The OPTIONS before an upload, or before the beacon at the end of a visit."""
     fields = (
         "Accept: */*",
@@ -71,10 +75,10 @@ def preflight(session: int = 1795239913738, *, beacon: bool = False) -> bytes:
     return _head("OPTIONS", _track(session, beacon), fields)
 
 
-def configuration() -> bytes:
-    """The GET with which the SDK starts."""
+def configuration(key: str = KEY) -> bytes:
+    """The GET with which the SDK starts; those of one project are all alike."""
     fields = (f"User-Agent: {AGENT}", "Accept: */*", f"Origin: {ORIGIN}", *FETCHED, *ACCEPTED)
-    return _head("GET", f"/config/{KEY}?config_group=browser", fields)
+    return _head("GET", f"/config/{key}?config_group=browser", fields)
 
 
 def beacon(size: int, session: int) -> bytes:
@@ -102,13 +106,14 @@ def visit(number: int, pace: float) -> list[Step]:
     those measured of the real SDK: first batch, later batches, beacon.
     """
     first, later, last = _sizes(number % 20)
-    session = 1795239913738 + number
+    session = FIRST_SESSION + number
     steps = [Step(0, configuration()), Step(0, preflight(session)), Step(0, upload(first, session))]
     pauses = (min(2 + index, 10) for index in range(len(later)))  # the flush interval grows by a second up to ten
     steps += [Step(pause / pace, upload(size, session)) for pause, size in zip(pauses, later, strict=True)]
     return [*steps, Step(2 / pace, preflight(session, beacon=True)), Step(0, beacon(last, session))]
 
 
+@functools.cache
 def packed(size: int) -> bytes:
     """Valid gzip of `size` bytes: a batch of random events, filled up by the header's extra field."""
     if size < SMALLEST_GZIP:
@@ -132,7 +137,8 @@ def _sizes(kind: int) -> tuple[int, list[int], int]:
 
 def _track(session: int, beacon: bool = False) -> str:
     key = f"&api_key={KEY}" if beacon else ""
-    return f"{TRACK}?device_id=5f3c9a1e-77d2-4b0e-9c55-0a4f2d1b8e66&session_id={session}&type=replay{key}"
+    device = uuid.UUID(int=random.Random(session).getrandbits(128), version=4)
+    return f"{TRACK}?device_id={device}&session_id={session}&type=replay{key}"
 
 
 def _head(method: str, target: str, fields: tuple[str, ...]) -> bytes:

@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import resource
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.load.outcome import Outcome
 
-# wrk formats its request once; it is given ours, whole, so that the fields have the browser's order.
+# wrk formats its request once for each of its threads; it is given ours, whole, so that the fields have the browser's
+# order. A `request` function is what makes wrk ask for the next one each time.
 SCRIPT = """
+local threads = 0
+setup = function(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
 init = function()
-  local file = io.open("{request}", "rb")
-  local bytes = file:read("*a")
+  local requests = {{}}
+  local file = io.open("{file}", "rb")
+  for at = 1, {count} do requests[at] = file:read({length}) end
   file:close()
-  wrk.format = function() return bytes end
+  local at = number % {count}
+  wrk.format = function() return requests[at + 1] end
+  if {mixed} then
+    request = function()
+      at = (at + 1) % {count}
+      return requests[at + 1]
+    end
+  end
 end
 done = function(summary, latency)
   local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
@@ -27,14 +42,24 @@ done = function(summary, latency)
 end
 """
 GRACE_SECONDS = 30.0
+THREADS = 8
 
 
-def load(request: bytes, url: str, clients: int, seconds: float, folder: Path) -> Outcome:
-    """`clients` connections that repeat `request` for `seconds` (whole ones). `folder` takes two small files."""
-    (folder / "request").write_bytes(request)
+def load(
+    requests: Sequence[bytes], url: str, clients: int, seconds: float, folder: Path, *, mixed: bool = False
+) -> Outcome:
+    """`clients` connections that repeat a request for `seconds` (whole ones). `folder` takes two small files.
+
+    The `requests` are all of one length. A connection keeps to one of them (there are as many different ones as wrk has
+    threads), or, if they are `mixed`, each request on it is another one.
+    """
+    (folder / "requests").write_bytes(b"".join(requests))
+    words = {"count": len(requests), "length": len(requests[0]), "mixed": "true" if mixed else "false"}
     script = folder / "load.lua"
-    script.write_text(SCRIPT.format(request=folder / "request"))
-    argv = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "-s", str(script), f"{url}/"]
+    script.write_text(SCRIPT.format(file=folder / "requests", **words))
+    most = 1 if mixed else min(THREADS, len(requests))
+    threads = next(number for number in range(most, 0, -1) if clients % number == 0)  # else wrk opens fewer connections
+    argv = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds:.0f}s", "-s", str(script), f"{url}/"]
     before = _children_cpu()
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=seconds + GRACE_SECONDS)
     return _read(done.stdout, _children_cpu() - before)
