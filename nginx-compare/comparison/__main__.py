@@ -11,6 +11,7 @@ from pathlib import Path
 from comparison import RESULTS, ROOT, behaviour
 from comparison.costs import PLANS, Harness
 from comparison.publish import README, publish, with_results
+from comparison.results import load
 from comparison.selection import chosen
 from comparison.systems import build, every_system
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_costs(commands.add_parser("costs", help="measure what requests cost"))
     behaviour.add_options(commands.add_parser("behaviour", help="play the suites' cases"))
-    commands.add_parser("readme", help="put the results into README.md")
+    commands.add_parser("readme", help="render the results anew, and put them into README.md")
     options = parser.parse_args(argv)
     return {"costs": _costs, "behaviour": behaviour.run, "readme": _readme}[str(options.command)](options)
 
@@ -57,7 +58,10 @@ def _costs(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     names = {name for one in wanted for name in one.systems}
-    harness = Harness(plan, wanted, [one for one in (*every_system(), *builds) if one.name in names])
+    systems = [one for one in (*every_system(), *builds) if one.name in names]
+    for system in systems:
+        system.install()
+    harness = Harness(plan, wanted, systems)
     for name, get in harness.table.missing.items():
         print(f"{name} is left out: {get}", file=sys.stderr)
     try:
@@ -78,7 +82,8 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _readme(_: argparse.Namespace) -> int:
-    README.write_text(with_results(README.read_text(), (RESULTS / "costs.md").read_text()))
+    report = publish(load(RESULTS / "costs.json"), RESULTS)
+    README.write_text(with_results(README.read_text(), report))
     return 0
 
 

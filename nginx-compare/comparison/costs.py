@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from comparison import machine, measuring
+from comparison import ROOT, machine, measuring
 from comparison.asking import ask, refusal
 from comparison.machine import Cores
 from comparison.peers import Running
@@ -40,7 +40,7 @@ class Plan:
 
 
 PLANS = {
-    "full": Plan("full", 5, 2, 4, 5000),
+    "full": Plan("full", 5, 2, 3, 5000),
     "quick": Plan("quick", 3, 1, 2, 5000),
     "smoke": Plan("smoke", 1, 1, 1, 50),
 }
@@ -185,9 +185,11 @@ class Harness:
 
 
 def _words(error: Exception) -> str:
-    """Of an error, for a table's cell: its last line, which says what went wrong."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip()[:200] if lines else repr(error)
+    """Of an error, for a table's cell: its last line, which says what went wrong, without this machine's folders."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"not done after {error.timeout:.0f} s"
+    lines = [line.strip() for line in str(error).replace(f"{ROOT}/", "").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else repr(error)
 
 
 def _line(scenario: Scenario, cells: Sequence[Cell]) -> str:

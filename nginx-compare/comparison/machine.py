@@ -93,4 +93,4 @@ def _wrk() -> str:
     if not program:
         return "not installed"
     told = subprocess.run([program, "-v"], capture_output=True, text=True)
-    return (told.stdout + told.stderr).split(" [")[0].removeprefix("wrk ")
+    return (told.stdout + told.stderr).split(" [")[0].removeprefix("wrk ").removeprefix("debian/")

@@ -26,11 +26,14 @@ SETTLE_SECONDS = 0.5  # for what a proxy does a moment after its connections cam
 
 
 def loaded(pids: Iterable[int], upstream: Iterable[int], cores: Cores, load: Callable[[], Outcome]) -> Round:
-    """What `load` cost the processes of the proxy and those of the upstream, with all below them."""
+    """What `load` cost the processes of the proxy and those of the upstream, with all below them. Raises RuntimeError when no
+    request was answered."""
     proxies, upstreams = accounts.members(pids), accounts.members(upstream)
     accounts.forget_peak(proxies)
     before = Account.now(proxies, upstreams, cores)
     found = load()
+    if not found.requests:
+        raise RuntimeError(f"nothing was answered: {found.first_error or 'no error told'}")
     spent = Account.now(proxies, upstreams, cores).since(before)
     micros = 1e6 / max(found.requests, 1)
     return Round(

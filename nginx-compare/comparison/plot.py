@@ -13,18 +13,20 @@ WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 140, 44, 48
 LINE_HEIGHT = 15
 # Hues that stand out on white and on black, the subject's first.
-COLOURS = ("#d9480f", "#1971c2", "#7a8288", "#2f9e44", "#9c36b5", "#b08900", "#c2255c", "#0c8599")
+COLOURS = ("#d9480f", "#1971c2", "#7a8288", "#2f9e44", "#9c36b5", "#b08900", "#c2255c", "#0c8599", "#a5673f")
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 14px }
+.name { font-weight: 600; paint-order: stroke; stroke: #fff; stroke-width: 4px }
 .grid { stroke: #8884; stroke-width: 1 }
 .curve { fill: none; stroke-width: 2 }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .name { stroke: #0d1117 } }
 """
 
 
 def chart(title: str, unit: str, categories: Sequence[str], series: Mapping[str, Sequence[float | None]]) -> str:
-    """A curve for each of `series` over the categories, on a logarithmic scale. None leaves a gap."""
+    """A curve for each of `series` over the categories, on a logarithmic scale. None leaves a gap; one of nothing
+    but gaps is not drawn, so that charts of the same series give each the same colour."""
     values = [value for one in series.values() for value in one if value]
     if not values:
         raise ValueError(f"nothing to draw in {title}")
@@ -93,7 +95,7 @@ def _labels(ends: Sequence[tuple[tuple[float, float], str, str]]) -> list[str]:
     for (x, y), name, colour in sorted(ends, key=lambda one: one[0][1]):
         lowest = max(y + 4, lowest + LINE_HEIGHT)
         parts.append(
-            f'<text x="{x + 10:.1f}" y="{lowest:.1f}" style="fill: {colour}; font-weight: 600">{escape(name)}</text>'
+            f'<text class="name" x="{x + 10:.1f}" y="{lowest:.1f}" style="fill: {colour}">{escape(name)}</text>'
         )
     return parts
 

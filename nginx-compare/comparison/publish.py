@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from comparison import COMPARE
+from comparison import COMPARE, RESULTS
 from comparison.plot import chart
 from comparison.report import markdown
 from comparison.results import CPU_US, P50, P99, P999, Figure, Table
-from comparison.scenarios import DIRECT, SIZES
+from comparison.scenarios import SIZES
 
 README = COMPARE / "README.md"
 BEGIN, END = "<!-- costs -->", "<!-- end of costs -->"
@@ -29,12 +30,17 @@ def publish(table: Table, folder: Path) -> str:
     """Writes costs.json, costs.md and the plots into `folder`; the report as text."""
     folder.mkdir(parents=True, exist_ok=True)
     table.save(folder / "costs.json")
+    files = rendered(table)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return files["costs.md"]
+
+
+def rendered(table: Table) -> dict[str, str]:
+    """The report and the plots that a table makes, by file name."""
     plots = list(_plots(table))
-    for plot in plots:
-        (folder / plot.name).write_text(plot.svg)
-    text = markdown(table, [(plot.name, plot.shows) for plot in plots])
-    (folder / "costs.md").write_text(text)
-    return text
+    report = markdown(table, [(plot.name, plot.shows) for plot in plots])
+    return {"costs.md": report, **{plot.name: plot.svg for plot in plots}}
 
 
 def with_results(readme: str, report: str) -> str:
@@ -43,7 +49,10 @@ def with_results(readme: str, report: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"no {BEGIN} … {END} in it")
-    return f"{before}{BEGIN}\n{report}{END}{after}"
+    shown = re.sub(
+        r"\]\((?=[a-z-]+\.svg\))", f"]({RESULTS.name}/", report
+    )  # the report's links start from its own folder
+    return f"{before}{BEGIN}\n{shown}{END}{after}"
 
 
 def _plots(table: Table) -> Iterator[Plot]:
@@ -53,16 +62,12 @@ def _plots(table: Table) -> Iterator[Plot]:
         title = f"CPU time per request, {front}"
         series = {one: [_value(table, one, each, CPU_US) for each in scenarios] for one in table.systems}
         if any(any(points) for points in series.values()):
-            yield Plot(f"{name}.svg", title, chart(title, "µs", categories, _drawn(series)))
+            yield Plot(f"{name}.svg", title, chart(title, "µs", categories, series))
     if any(table.measured(one, "open-same") for one in table.systems):
         title = "Latency of an upload of 2 KB, the same arrivals for all"
         figures = (P50, P99, P999)
-        series = {one: [_value(table, one, "open-same", each) for each in figures] for one in (*table.systems, DIRECT)}
-        yield Plot("latency.svg", title, chart(title, "ms", ("p50", "p99", "p99.9"), _drawn(series)))
-
-
-def _drawn(series: dict[str, list[float | None]]) -> dict[str, list[float | None]]:
-    return {name: points for name, points in series.items() if any(points)}
+        series = {one: [_value(table, one, "open-same", each) for each in figures] for one in table.systems}
+        yield Plot("latency.svg", title, chart(title, "ms", ("p50", "p99", "p99.9"), series))
 
 
 def _value(table: Table, system: str, scenario: str, figure: Figure) -> float | None:

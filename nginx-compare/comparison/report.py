@@ -18,7 +18,7 @@ def markdown(table: Table, plots: Sequence[tuple[str, str]] = ()) -> str:
     parts = [
         f"<!-- {BUILT_WITH} -->",
         _made(table),
-        *(f"![{what}](results/{name})" for name, what in plots),
+        *(f"![{what}]({name})" for name, what in plots),
         *_section("CPU time per request", CPU_WORDS, _cpu(table)),
         *_section("CPU time in multiples of the tuned nginx's", RATIO_WORDS, _ratios(table)),
         *_section("Requests per second", RATE_WORDS, _rates(table)),
@@ -65,8 +65,17 @@ def _section(title: str, words: str, rows: list[list[str]]) -> list[str]:
 def grid(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; the first row is its head. Columns of figures are set to the right."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    sides = ("---:" if any(cell[:1].isdigit() for cell in column[1:]) else "---" for column in zip(*rows, strict=True))
+    columns = ([cell.lstrip("~≥≤* ") for cell in column[1:]] for column in zip(*rows, strict=True))
+    sides = ("---:" if any(found := _told(column)) and all(map(_is_figure, found)) else "---" for column in columns)
     return "\n".join([lines[0], f"|{'|'.join(sides)}|", *lines[1:]])
+
+
+def _told(column: Sequence[str]) -> list[str]:
+    return [cell for cell in column if cell not in ("", NOTHING, FAILED)]
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1].isdigit()
 
 
 def _made(table: Table) -> str:

@@ -80,9 +80,9 @@ def _uploads() -> Iterator[Scenario]:
 
 def _small() -> Iterator[Scenario]:
     yield Scenario("preflight", "preflight", request="preflight", systems=ALL, quick=PAIR)
-    yield Scenario("config", "configuration", request="config", systems=ALL, quick=PAIR)
+    yield Scenario("config", "configuration, all of one project", request="config", systems=ALL, quick=PAIR)
     yield Scenario("tls-preflight", "preflight, TLS", request="preflight", tls=True, systems=FRONTS)
-    yield Scenario("tls-config", "configuration, TLS", request="config", tls=True)
+    yield Scenario("tls-config", "configuration, all of one project, TLS", request="config", tls=True)
 
 
 FAR = Setting(far=True)
@@ -102,12 +102,12 @@ SCENARIOS = (
     Scenario("sessions-plain", "SDK mix, plain HTTP", "sessions"),
     Scenario("handshake", "upload of 2 KB, new TLS connection", "handshakes", tls=True, clients=8, systems=FRONTS),
     Scenario("resumption", "the same, session resumed", "handshakes", tls=True, clients=8, resume=True, systems=FRONTS),
-    Scenario("clients-1", "upload of 2 KB, 1 client", clients=1, systems=FRONTS),
+    Scenario("clients-1", "upload of 2 KB, 1 client", clients=1),
     Scenario("clients-100", "upload of 2 KB, 100 clients", clients=100),
-    Scenario("clients-1000", "upload of 2 KB, 1,000 clients", clients=1000, systems=FRONTS),
+    Scenario("clients-1000", "upload of 2 KB, 1,000 clients", clients=1000),
     Scenario(
         "open-same",
-        "upload of 2 KB at half the capacity of the slower of the two",
+        "upload of 2 KB at half the capacity of the slowest",
         "open",
         clients=LINES,
         rate=0.5,
@@ -117,7 +117,7 @@ SCENARIOS = (
     ),
     Scenario("open-50", "upload of 2 KB at 50 % of its own capacity", "open", clients=LINES, rate=0.5),
     Scenario("open-80", "upload of 2 KB at 80 % of its own capacity", "open", clients=LINES, rate=0.8),
-    Scenario("far", "upload of 2 KB, upstream 40 ms away", clients=100, setting=FAR, systems=FRONTS),
+    Scenario("far", "upload of 2 KB, upstream 40 ms away", clients=100, setting=FAR),
     Scenario("far-50k", "upload of 50 KB, upstream 40 ms away", size=51_200, clients=100, setting=FAR),
     Scenario("mirror-2k", "upload of 2 KB, copied to a sink", setting=MIRROR),
     Scenario("mirror-50k", "upload of 50 KB, copied to a sink", size=51_200, setting=MIRROR),

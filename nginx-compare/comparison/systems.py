@@ -39,6 +39,12 @@ class System:
         """The command that gets what is not there; None when it can be started."""
         return self.peer.missing() if self.peer else None
 
+    def install(self) -> None:
+        """Gets its npm packages, if it has any that are not there. What can't be got is `missing`."""
+        if self.peer and self.peer.needs_npm and (self.missing() or "").startswith("npm"):
+            with contextlib.suppress(AssertionError, OSError, subprocess.SubprocessError):
+                self.peer.install()
+
     def version(self) -> str:
         """What it is, in one line."""
         return self.peer.version() if self.peer else "the load asks the upstream itself"

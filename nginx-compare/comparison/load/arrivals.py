@@ -25,7 +25,7 @@ from comparison.load.answer import status_of
 from comparison.load.outcome import Outcome, outcome, tell
 
 PATIENCE = 5.0  # seconds for the answers to the last requests
-RAMP = 0.5  # seconds at the beginning, in which the rate grows and nothing is counted: connections are made then
+RAMP = 1.0  # seconds at the beginning, in which the rate grows and nothing is counted: connections are made then
 TIMER_SLACK = 29  # prctl(PR_SET_TIMERSLACK): else the kernel adds up to 50 µs to each wait
 
 
