@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -71,8 +72,10 @@ class Harness:
 
     def run(self) -> None:
         """Measures everything. A system that is not there, or that can't do a scenario, has the reason in its cell."""
-        available = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, machine.divided(1).load)  # and with it all that this process starts
+        available, files = os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_NOFILE)
+        # And with it all that this process starts.
+        os.sched_setaffinity(0, machine.divided(1).load)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files[1], files[1]))
         try:
             with upstream() as behind, tempfile.TemporaryDirectory(prefix="compare-load-") as folder:
                 for setting in dict.fromkeys(one.setting for one in self._scenarios):
@@ -81,6 +84,7 @@ class Harness:
                             self._measure(scenario, stage, Path(folder))
         finally:
             os.sched_setaffinity(0, available)
+            resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
     @contextlib.contextmanager
     def _stage(self, setting: Setting, behind: Upstream, available: set[int]) -> Iterator[Stage]:

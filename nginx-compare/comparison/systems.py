@@ -47,6 +47,11 @@ class System:
 
     def version(self) -> str:
         """What it is, in one line."""
+        if self.environment:
+            argv = [str(ROOT / ".venv/bin/replay-gateway"), "--version"]
+            return subprocess.run(
+                argv, env={**os.environ, **self.environment}, capture_output=True, text=True, check=True
+            ).stdout.strip()
         return self.peer.version() if self.peer else "the load asks the upstream itself"
 
     @contextlib.contextmanager

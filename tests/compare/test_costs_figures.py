@@ -95,6 +95,7 @@ class TestMarks:
     def test_a_figure_of_a_machine_that_others_used_is_marked(self, others: float, marked: bool) -> None:
         report = markdown(table_of(cell("gateway", 5, others=others)))
         assert ("| ~ 5 (5 to 5) |" in report) == marked
+        assert ("**With care**" in report) == marked
 
     def test_what_a_system_could_not_do_has_a_mark_and_a_reason(self) -> None:
         broken = cell("haproxy", 7)
