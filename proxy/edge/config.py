@@ -8,9 +8,8 @@ may be kept (see `policy.last_good`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.exchange import Exchange
 from proxy.model.failure import FailureKind
@@ -18,8 +17,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
 from proxy.observe.ledger import Counter
 from proxy.policy.admission import Admit
-from proxy.policy.client_ip import neighbourhood
-from proxy.policy.headers import ClientLines, answer_head
+from proxy.policy.headers import ConfigQuestion, answer_head
 from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, last_good, speaks_for_itself
 from proxy.policy.retry import may_retry
 from proxy.runtime.clock import monotonic, wall
@@ -31,6 +29,8 @@ from proxy.wire.request import RequestHead
 if TYPE_CHECKING:
     from proxy.edge.connection import ClientConnection
     from proxy.edge.gateway import Gateway
+
+_CONFIG: Final = Route.CONFIG
 
 
 class ConfigDesk:
@@ -50,33 +50,35 @@ class ConfigDesk:
         """The fetch under way for the very same question, if there is one."""
         return self._fetches.get(question)
 
-    def begin(self, question: bytes, key: bytes, pool: Pool, head: bytes, asker: str) -> ConfigFetch:
+    def begin(self, question: ConfigQuestion, pool: Pool, request_id: bytes) -> ConfigFetch:
         """A new fetch, to be started."""
-        fetch = self._fetches[question] = ConfigFetch(self._gateway, question, key, pool, head, asker)
+        fetch = ConfigFetch(self._gateway, question, pool, question.head.render(0, request_id))
+        self._fetches[question.whole] = fetch
         return fetch
 
     def done(self, fetch: ConfigFetch) -> None:
         """A fetch is over, one way or the other."""
-        if self._fetches.get(fetch.question) is fetch:
-            del self._fetches[fetch.question]
+        if self._fetches.get(fetch.question.whole) is fetch:
+            del self._fetches[fetch.question.whole]
 
     def learn(self, fetch: ConfigFetch, head: AnswerHead, body: bytes, now: float) -> None:
         """The vendor answered in full."""
         if is_good(head, body):
-            good = last_good(head, body, asked=fetch.began, now=now, wall=wall(), asker=fetch.asker)
-            entry = self.last_good.store(fetch.key, good)
+            if self.last_good.is_fresh(fetch.question.key, body, now):
+                return
+            good = last_good(head, body, asked=fetch.began, now=now, wall=wall(), asker=fetch.question.asker)
+            entry = self.last_good.store(fetch.question.key, good)
             if entry is not None:
                 self._gateway.ledger.count(Counter.CONFIG_STORED)
                 if self.on_store is not None:
                     self.on_store(entry)
-        elif is_refusal(head.status) and self.last_good.forget(fetch.key) and self.on_store is not None:
-            self.on_store(fetch.key)  # without an answer: nobody is to give the old one any more
+        elif is_refusal(head.status) and self.last_good.forget(fetch.question.key) and self.on_store is not None:
+            self.on_store(fetch.question.key)  # without an answer: nobody is to give the old one any more
 
 
 class ConfigFetch:
     """One question to the vendor. It outlives the clients that asked, so that a late answer still serves
-    the next ones. `question` is a digest of all that may change the answer, `key` the same without the
-    conditions (If-None-Match), under which the answer is kept, `asker` the network of the one who asked first."""
+    the next ones. `question` is the first asker's."""
 
     __slots__ = (
         "_body",
@@ -88,14 +90,12 @@ class ConfigFetch:
         "_reused",
         "_size",
         "_upstream_head",
-        "asker",
         "began",
-        "key",
         "question",
         "relays",
     )
 
-    def __init__(self, gateway: Gateway, question: bytes, key: bytes, pool: Pool, head: bytes, asker: str) -> None:
+    def __init__(self, gateway: Gateway, question: ConfigQuestion, pool: Pool, head: bytes) -> None:
         self._gateway = gateway
         self._pool = pool
         self._upstream_head = head
@@ -106,8 +106,6 @@ class ConfigFetch:
         self._retried = False
         self._reused = False
         self.question = question
-        self.key = key
-        self.asker = asker
         self.began = monotonic()
         self.relays: list[ConfigRelay] = []
 
@@ -168,16 +166,16 @@ class ConfigFetch:
         desk.done(self)
         desk.learn(self, head, body, now)
         if speaks_for_itself(head, body):
-            desk.last_good.answered(self.key)
+            desk.last_good.answered(self.question.key)
         else:
-            desk.last_good.failed(self.key, now)
+            desk.last_good.failed(self.question.key, now)
         for relay in list(self.relays):
             relay.fetched(head, body)
 
     def _fail(self, kind: FailureKind) -> None:
         desk = self._gateway.config_answers
         desk.done(self)
-        desk.last_good.failed(self.key, monotonic())
+        desk.last_good.failed(self.question.key, monotonic())
         for relay in list(self.relays):
             relay.fetch_failed(kind)
 
@@ -196,17 +194,15 @@ class ConfigRelay:
         self._fetch: ConfigFetch | None = None
         gateway.exchanges += 1
 
-    def begin(self, admit: Admit, lines: ClientLines) -> None:
+    def begin(self, admit: Admit, question: ConfigQuestion) -> None:
         """Ask, or join those who ask already."""
-        gateway, record, request = self._gateway, self._exchange.record, self._request
-        self._exchange.admit(Route.CONFIG, admit.target.region)
+        gateway, record = self._gateway, self._exchange.record
+        self._exchange.admit(_CONFIG, admit.target.region)
         if self._client is not None:
             self._client.due(record.began + gateway.timeouts.config_total)
         desk = gateway.config_answers
-        identity = gateway.headers.config_identity(request, admit.target, admit.match)
-        self._key = hashlib.sha256(identity).digest()
-        question = hashlib.sha256(identity + gateway.headers.config_question(request, admit.match)).digest()
-        fetch = desk.join(question)
+        self._key = question.key
+        fetch = desk.join(question.whole)
         late = fetch is not None and record.began - fetch.began >= gateway.timeouts.config_total
         if late and self._serve_stale():
             return  # no use in waiting for it, nor in asking once more
@@ -215,10 +211,7 @@ class ConfigRelay:
             self._fetch = fetch
             fetch.relays.append(self)
         else:
-            head = gateway.headers.upstream_head(request, lines, admit.target, admit.match)
-            head_bytes = head.render(0, record.request_id)
-            asker = neighbourhood(gateway.headers.client_address(lines, request))
-            self._fetch = desk.begin(question, self._key, gateway.pool(admit.target), head_bytes, asker)
+            self._fetch = desk.begin(question, gateway.pool(admit.target), record.request_id)
             self._fetch.relays.append(self)
             self._fetch.start()
 
@@ -292,7 +285,7 @@ class ConfigRelay:
             head,
             client.cors_fields(),
             self._exchange.record.request_id,
-            Route.CONFIG,
+            _CONFIG,
             chunked=False,
             connection=client.persistence(),
         )

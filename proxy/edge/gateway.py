@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
-from typing import cast
+from typing import Final, cast
 
 from proxy.edge.config import ConfigDesk
-from proxy.edge.connection import ClientConnection
+from proxy.edge.connection import ClientConnection, TlsClientConnection
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.observe.ledger import Counter, Gauge, Ledger
@@ -30,6 +30,9 @@ from proxy.runtime.timers import TimerWheel
 from proxy.settings import Settings
 from proxy.upstream.pool import Pool
 from proxy.wire.answer import AnswerReader
+
+# As much as the loop reads at once.
+READ_BUFFER: Final = 256 * 1024
 
 _log = logging.getLogger("proxy.edge")
 
@@ -48,6 +51,7 @@ class Gateway:
         self.answers = Answers(settings)
         self.reader = self.headers.reader(settings)
         self.wheel = TimerWheel(loop, self._each_second)
+        self.read_buffer = memoryview(bytearray(READ_BUFFER))
         self.draining = False
         self.date = _date_line()
         self.connections: int = 0
@@ -71,7 +75,8 @@ class Gateway:
     def protocol_factory(self, tls: bool) -> Callable[[], asyncio.Protocol]:
         """Makes the protocol of each accepted connection."""
         # A compiled class can't have asyncio's base classes; the loop asks for the methods alone.
-        return lambda: cast(asyncio.Protocol, ClientConnection(self, tls))
+        kind = TlsClientConnection if tls else ClientConnection
+        return lambda: cast(asyncio.Protocol, kind(self, tls))
 
     # -- the worker's side
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.model.verdict import Reason
-from proxy.policy.headers import UpstreamHead
+from proxy.policy.headers import ConfigQuestion, UpstreamHead
 from proxy.policy.routing import Match
 from proxy.wire.request import LENGTH_DIGITS, RequestHead
 
@@ -20,20 +20,29 @@ _LONGEST: Final = 2048
 
 
 class Plan:
-    """`request` is the head as read (its `content_length` that of the latest request), `match` where it leads.
-    `upstream_head` is what it became for the upstream, once that was needed."""
+    """`request` is the head as read (its `content_length` that of the latest request; the `fields` are gone once the
+    upstream's head was made of them), `match` where it leads.
+    `upstream_head` is what an upload's became for the upstream, `question` what a config request's asks, once that was
+    needed."""
 
-    __slots__ = ("_after", "_before", "_index", "match", "request", "upstream_head")
+    __slots__ = ("_after", "_before", "_counted", "match", "question", "request", "upstream_head")
 
     def __init__(self, head: bytes, request: RequestHead, match: Match | Reason) -> None:
         self.request = request
         self.match = match
         self.upstream_head: UpstreamHead | None = None
+        self.question: ConfigQuestion | None = None
         self._before: bytes | None = None  # None: not to be recognised again
         self._after = b""
-        self._index = -1  # of the Content-Length line in the request's fields
-        if len(head) <= _LONGEST:
+        self._counted = False
+        # A page's preflights are few (Access-Control-Max-Age), and what is kept here is kept by every idle connection.
+        if len(head) <= _LONGEST and request.method != b"OPTIONS":
             self._learn(head)
+
+    @property
+    def recognisable(self) -> bool:
+        """Whether it is worth keeping."""
+        return self._before is not None
 
     def _learn(self, head: bytes) -> None:
         request = self.request
@@ -45,7 +54,7 @@ class Plan:
         stop = at + len(line)
         if at < 0 or (stop < len(head) and head[stop : stop + 2] != b"\r\n"):
             return  # in another spelling: seldom, and not worth more code
-        self._index = request.fields.index(line[2:])
+        self._counted = True
         self._before = head[: at + len(_LENGTH)]
         self._after = head[stop:]
 
@@ -56,14 +65,12 @@ class Plan:
             return False
         first = len(before)
         digits = len(head) - first - len(after)
-        if self._index < 0:
+        if not self._counted:
             return digits == 0
         if digits < 1 or digits > LENGTH_DIGITS:
             return False
         value = head[first : first + digits]
         if not value.isdigit() or (digits > 1 and value.startswith(b"0")):
             return False
-        request = self.request
-        request.content_length = int(value)
-        request.fields[self._index] = b"Content-Length: " + value
+        self.request.content_length = int(value)
         return True

@@ -16,6 +16,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
 from proxy.policy.admission import Admit, allowed_methods
 from proxy.policy.answers import CONTINUE, preflight_answer
+from proxy.policy.headers import ConfigQuestion
 from proxy.policy.routing import Match
 from proxy.runtime.clock import monotonic
 from proxy.wire.request import RequestHead
@@ -41,11 +42,11 @@ def receive(gateway: Gateway, client: ClientConnection, plan: Plan, piece: bytes
     if request.method == b"OPTIONS":
         _preflight(gateway, client, exchange, request, match)
         return
-    verdict = gateway.admission.judge(request, match, client.lines, now)
+    verdict = gateway.admission.judge(request, match, client.side, now)
     if isinstance(verdict, Reason):
         reject(gateway, client, exchange, verdict, match.route)
     elif match.route is _CONFIG:
-        _fetch(gateway, client, exchange, request, verdict)
+        _fetch(gateway, client, exchange, plan, verdict)
     else:
         _carry(gateway, client, exchange, plan, verdict, piece, complete)
 
@@ -76,13 +77,23 @@ def _preflight(
     client.over()
 
 
-def _fetch(gateway: Gateway, client: ClientConnection, exchange: Exchange, request: RequestHead, admit: Admit) -> None:
+def _fetch(gateway: Gateway, client: ClientConnection, exchange: Exchange, plan: Plan, admit: Admit) -> None:
+    request = plan.request
     if request.has_body:
-        reject(gateway, client, exchange, Reason.UNEXPECTED_BODY, Route.CONFIG)
+        reject(gateway, client, exchange, Reason.UNEXPECTED_BODY, _CONFIG)
         return
     relay = ConfigRelay(gateway, client, exchange, request)
     client.relay = relay
-    relay.begin(admit, client.lines)
+    relay.begin(admit, _asked(gateway, client, plan, admit))
+
+
+def _asked(gateway: Gateway, client: ClientConnection, plan: Plan, admit: Admit) -> ConfigQuestion:
+    question = plan.question
+    if question is None:
+        question = gateway.headers.config_question(plan.request, client.side, admit.target, admit.match)
+        plan.question = question
+        plan.request.fields = []
+    return question
 
 
 def _carry(
@@ -103,9 +114,10 @@ def _carry(
     if request.expects_continue and not complete and not piece:
         client.send(CONTINUE)
     upstream_head = plan.upstream_head
-    if upstream_head is None or upstream_head.target is not admit.target:
-        upstream_head = gateway.headers.upstream_head(request, client.lines, admit.target, admit.match)
+    if upstream_head is None:  # the same head on the same connection always leads to the same target
+        upstream_head = gateway.headers.upstream_head(request, client.side, admit.target, admit.match)
         plan.upstream_head = upstream_head
+        request.fields = []
     head = upstream_head.render(request.content_length, client.request_id)
     relay = TrackRelay(gateway, client, exchange, request, admit, head, reserved)
     client.relay = relay

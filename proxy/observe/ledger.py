@@ -107,50 +107,58 @@ class Ledger:
     """The writing end of one row: what a worker counts with. Starts by setting the gauges to zero, because what
     they counted died with the worker before."""
 
-    __slots__ = ("_row",)
+    __slots__ = ("_row", "_values")
 
     def __init__(self, row: memoryview) -> None:
         self._row = row
+        # The same as the row, which only this object writes to: reading from a list is cheaper.
+        self._values: list[int] = row.tolist()
         for slot in Gauge:
-            row[slot] = 0
+            self.gauge(slot, 0)
 
     def count(self, slot: Counter, n: int = 1) -> None:
         """Add to a counter."""
-        self._row[slot] += n
+        self._add(slot, n)
 
     def gauge(self, slot: Gauge, value: int) -> None:
         """Set a gauge."""
+        self._values[slot] = value
         self._row[slot] = value
 
     def record(self, record: Record) -> None:
-        """Count a finished request in every respect. Runs once per request, so it is flat."""
-        row = self._row
+        """Count a finished request in every respect."""
         route = record.route
         block = _NO_ROUTE_AT if route is None else _ROUTE_AT[route._value_]
         outcome = record.outcome
-        row[
-            block
-            + (_UNKNOWN_OUTCOME if outcome is None else _OUTCOME_AT[outcome._value_])
-            + record.status // 100 * _REUSED
-            + record.reused * _RETRIED
-            + record.retried
-        ] += 1
+        way = _UNKNOWN_OUTCOME if outcome is None else _OUTCOME_AT[outcome._value_]
+        way += record.status // 100 * _REUSED
+        if record.reused:
+            way += _RETRIED
+        if record.retried:
+            way += 1
+        self._add(block + way, 1)
         if record.received_bytes:
-            row[block + _RECEIVED] += record.received_bytes
-        row[block + _SENT] += record.sent_bytes
-        seconds = record.ended - record.began
-        row[block + _DURATION + bisect_left(EDGES, seconds)] += 1
-        row[block + _DURATION + _MICROSECONDS] += int(seconds * 1e6)
+            self._add(block + _RECEIVED, record.received_bytes)
+        if record.sent_bytes:
+            self._add(block + _SENT, record.sent_bytes)
+        self._observe(block + _DURATION, record.ended - record.began)
         if record.upstream_began:
-            seconds = record.ended - record.upstream_began
-            row[block + _UPSTREAM + bisect_left(EDGES, seconds)] += 1
-            row[block + _UPSTREAM + _MICROSECONDS] += int(seconds * 1e6)
+            self._observe(block + _UPSTREAM, record.ended - record.upstream_began)
         if record.reason is not None:
-            row[_REASON_AT[record.reason._value_]] += 1
+            self._add(_REASON_AT[record.reason._value_], 1)
         if record.failure is not None:
-            row[_FAILURE_AT[record.failure._value_]] += 1
+            self._add(_FAILURE_AT[record.failure._value_], 1)
         if record.skipped_code:
-            row[_SKIPPED_AT.get(record.skipped_code, _SKIPPED_AT[0])] += 1
+            self._add(_SKIPPED_AT.get(record.skipped_code, _SKIPPED_AT[0]), 1)
+
+    def _observe(self, histogram: int, seconds: float) -> None:
+        self._add(histogram + bisect_left(EDGES, seconds), 1)
+        self._add(histogram + _MICROSECONDS, int(seconds * 1e6))
+
+    def _add(self, slot: int, n: int) -> None:
+        value = self._values[slot] + n
+        self._values[slot] = value
+        self._row[slot] = value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from proxy.model.verdict import Reason, Route
 from proxy.policy.answers import ALLOWED_METHODS
-from proxy.policy.headers import ClientLines, HeaderPolicy
+from proxy.policy.headers import ClientSide, HeaderPolicy
 from proxy.policy.keys import KeyPolicy, api_keys
 from proxy.policy.limits import TokenBuckets, network_key
 from proxy.policy.origins import CorsPolicy
@@ -54,7 +54,7 @@ class Admission:
         """The route of a request, whatever its method."""
         return self._router.match(request.target)
 
-    def judge(self, request: RequestHead, match: Match, client: ClientLines, now: float) -> Admit | Reason:
+    def judge(self, request: RequestHead, match: Match, client: ClientSide, now: float) -> Admit | Reason:
         """The verdict on a request that is no OPTIONS. `now` in seconds of any monotonic clock."""
         if request.method not in ALLOWED_METHODS[match.route]:
             return Reason.METHOD

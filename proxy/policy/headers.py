@@ -6,10 +6,11 @@ One join per head. Must not know how heads are parsed or moved.
 from __future__ import annotations
 
 from collections.abc import Set
+from hashlib import sha256
 from typing import Final
 
 from proxy.model.verdict import Route
-from proxy.policy.client_ip import ClientIpPolicy
+from proxy.policy.client_ip import ClientIpPolicy, neighbourhood
 from proxy.policy.region import forwarded_host
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
@@ -24,17 +25,15 @@ _HEAD_END: Final = b"\r\n\r\n"
 _REQUEST_ID_OCTETS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@-")
 
 
-class ClientLines:
-    """The forwarding fields of one client connection, made once when nothing in a request can
-    change them, that is when the peer is not a trusted proxy."""
+class ClientSide:
+    """Who is at the other end of a client connection: the address, whether it is a trusted proxy's, and the scheme."""
 
-    __slots__ = ("lines", "peer", "scheme", "trusted")
+    __slots__ = ("peer", "scheme", "trusted")
 
-    def __init__(self, policy: ClientIpPolicy, peer: str, tls: bool, drop: Set[bytes]) -> None:
+    def __init__(self, policy: ClientIpPolicy, peer: str, tls: bool) -> None:
         self.peer = peer
         self.trusted = policy.trusts(peer)
         self.scheme = b"https" if tls else b"http"
-        self.lines = forwarding_lines(policy, peer, self.scheme, drop)
 
 
 def forwarding_lines(policy: ClientIpPolicy, address: str, scheme: bytes, drop: Set[bytes]) -> list[bytes]:
@@ -47,14 +46,11 @@ def forwarding_lines(policy: ClientIpPolicy, address: str, scheme: bytes, drop: 
 
 class UpstreamHead:
     """The head for an upstream, ready but for what differs between requests with the same head: the length of the
-    body and the request's id, which stands at the end of the last line. `target` is where it goes."""
+    body and the request's id, which stands at the end of the last line."""
 
-    __slots__ = ("_after", "_before", "_counted", "_identified", "target")
+    __slots__ = ("_after", "_before", "_counted", "_identified")
 
-    def __init__(
-        self, target: Target, first: list[bytes], request: RequestHead, last: list[bytes], *, identified: bool
-    ) -> None:
-        self.target = target
+    def __init__(self, first: list[bytes], request: RequestHead, last: list[bytes], *, identified: bool) -> None:
         self._identified = identified
         length = b"Content-Length: %d" % request.content_length
         self._counted = length in request.fields
@@ -68,6 +64,19 @@ class UpstreamHead:
         """The whole head, empty line included. `content_length` counts only if the request had such a field."""
         length = b"%d" % content_length if self._counted else b""
         return b"".join((self._before, length, self._after, request_id if self._identified else b"", _HEAD_END))
+
+
+class ConfigQuestion:
+    """A config request: `whole` is a digest of all that may change the answer, `key` the same without the conditions
+    (If-None-Match), under which the answer is kept, `asker` the network of the one who asks, `head` what is sent."""
+
+    __slots__ = ("asker", "head", "key", "whole")
+
+    def __init__(self, key: bytes, whole: bytes, asker: str, head: UpstreamHead) -> None:
+        self.key = key
+        self.whole = whole
+        self.asker = asker
+        self.head = head
 
 
 class HeaderPolicy:
@@ -93,28 +102,28 @@ class HeaderPolicy:
             target=settings.limits.target, fields=settings.limits.fields, drop=self._drop, note=note | _PREFLIGHT
         )
 
-    def client(self, peer: str, tls: bool) -> ClientLines:
+    def client(self, peer: str, tls: bool) -> ClientSide:
         """What stays the same over a connection from `peer`."""
-        return ClientLines(self._client_ip, peer, tls, self._drop)
+        return ClientSide(self._client_ip, peer, tls)
 
-    def client_address(self, client: ClientLines, request: RequestHead) -> str:
+    def client_address(self, client: ClientSide, request: RequestHead) -> str:
         """The address of the client behind trusted proxies, for rate limits and forwarding."""
         if not client.trusted:
             return client.peer
         return self._client_ip.resolve(client.peer, request.notes.get(b"x-forwarded-for"))
 
-    def browser_host(self, client: ClientLines, request: RequestHead) -> bytes:
+    def browser_host(self, client: ClientSide, request: RequestHead) -> bytes:
         """The host in the address that the browser used: what a trusted proxy says of it, else the Host field."""
         said = request.notes.get(b"x-forwarded-host") if client.trusted else None
         return (forwarded_host(said) if said else None) or request.host
 
-    def region_value(self, client: ClientLines, request: RequestHead) -> bytes | None:
+    def region_value(self, client: ClientSide, request: RequestHead) -> bytes | None:
         """The region header's value, when a trusted proxy sent it."""
         if self._region_header is None or not client.trusted:
             return None
         return request.notes.get(self._region_header)
 
-    def upstream_head(self, request: RequestHead, client: ClientLines, target: Target, match: Match) -> UpstreamHead:
+    def upstream_head(self, request: RequestHead, client: ClientSide, target: Target, match: Match) -> UpstreamHead:
         """The head for the upstream. Path, query and every end-to-end field are the client's own bytes."""
         first = [b"%b %b%b HTTP/1.1" % (request.method, target.path(match.suffix), match.query), target.host_line]
         last = [*self._forwarding(request, client), *self._set, *self._cookie_line(request)]
@@ -122,7 +131,18 @@ class HeaderPolicy:
             last.append(b"Transfer-Encoding: chunked")
         if self._id_field:
             last.append(self._id_field)
-        return UpstreamHead(target, first, request, last, identified=self._id_field is not None)
+        return UpstreamHead(first, request, last, identified=self._id_field is not None)
+
+    def config_question(self, request: RequestHead, client: ClientSide, target: Target, match: Match) -> ConfigQuestion:
+        """What a config request asks, by digests of all that may change the answer."""
+        identity = self.config_identity(request, target, match)
+        whole = identity + self.config_conditions(request, match)
+        return ConfigQuestion(
+            sha256(identity).digest(),
+            sha256(whole).digest(),
+            neighbourhood(self.client_address(client, request)),
+            self.upstream_head(request, client, target, match),
+        )
 
     def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
         """All that may change what the vendor's configuration says. Whose address it is asked from does not,
@@ -140,18 +160,19 @@ class HeaderPolicy:
         )
         return b"\0".join(parts)
 
-    def config_question(self, request: RequestHead, match: Match) -> bytes:
+    def config_conditions(self, request: RequestHead, match: Match) -> bytes:
         """What else makes two questions different: the whole query, and what may turn the answer into a 304
         for one client alone."""
         return b"\0".join((b"", match.query, *(request.notes.get(name, b"") for name in _CONDITIONS)))
 
-    def _forwarding(self, request: RequestHead, client: ClientLines) -> list[bytes]:
-        lines, host = client.lines, request.host
+    def _forwarding(self, request: RequestHead, client: ClientSide) -> list[bytes]:
+        address, scheme, host = client.peer, client.scheme, request.host
         if client.trusted:
-            scheme = request.notes.get(b"x-forwarded-proto", client.scheme)
-            scheme = scheme if scheme in (b"http", b"https") else client.scheme
-            lines = forwarding_lines(self._client_ip, self.client_address(client, request), scheme, self._drop)
+            told = request.notes.get(b"x-forwarded-proto", scheme)
+            scheme = told if told in (b"http", b"https") else scheme
+            address = self.client_address(client, request)
             host = self.browser_host(client, request)
+        lines = forwarding_lines(self._client_ip, address, scheme, self._drop)
         return [*lines, self._host_field + host] if host and self._host_field else lines
 
     def _cookie_line(self, request: RequestHead) -> list[bytes]:

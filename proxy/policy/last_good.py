@@ -25,6 +25,8 @@ from proxy.wire.answer import AnswerHead
 DIGEST = 32
 # An unchanged answer is told to the other workers again after so many seconds, to renew its age.
 TELL_AGAIN = 30.0
+# An unchanged answer is kept anew after so many seconds: its age, which is told in whole ones, can only be overstated.
+RENEW = 1.0
 # Fields that speak of the moment, or to the one who asked.
 _NOT_KEPT = (b"cache-control:", b"age:", b"set-cookie:")
 # No answer is older than thirty years.
@@ -99,6 +101,11 @@ class LastGoodAnswers:
     def active(self) -> bool:
         """Whether anything is kept at all."""
         return self._settings.stale_if_error > 0
+
+    def is_fresh(self, key: bytes, body: bytes, now: float) -> bool:
+        """Whether this very answer came a moment ago, so that keeping it anew would change nothing but its age."""
+        known = self._answers.get(key)
+        return known is not None and now - known.stored < RENEW and known.body == body
 
     def store(self, key: bytes, answer: LastGood) -> bytes | None:
         """Keep an answer under a digest of DIGEST bytes. Returns an entry for the other workers when they

@@ -293,5 +293,19 @@ class UpstreamConnection(Timed):
             carrier.upstream_failed(kind)
 
 
+class TlsUpstreamConnection(UpstreamConnection):
+    """The same over TLS: reads into one buffer for all connections of a pool, see `edge.connection`."""
+
+    __slots__ = ()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what is read."""
+        return self._pool.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes are there."""
+        self.data_received(bytes(self._pool.read_buffer[:nbytes]))
+
+
 class _TooLarge(Exception):
     """The answer's head is over its limit."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from typing import cast
+from typing import Final, cast
 
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter, Ledger
@@ -21,10 +21,13 @@ from proxy.runtime.clock import monotonic
 from proxy.runtime.tasks import spawn
 from proxy.runtime.timers import TimerWheel
 from proxy.settings import Settings
-from proxy.upstream.connection import Carrier, UpstreamConnection
+from proxy.upstream.connection import Carrier, TlsUpstreamConnection, UpstreamConnection
 from proxy.upstream.resolver import Resolver, Unresolvable
 from proxy.upstream.tls import client_context
 from proxy.wire.answer import AnswerReader
+
+# As much as an answer's read takes at once; a larger one takes several.
+READ_BUFFER: Final = 64 * 1024
 
 _log = logging.getLogger("proxy.upstream")
 
@@ -46,6 +49,7 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._waiting: dict[Carrier, None] = {}  # in the order of their coming
         self._connecting: int = 0
+        self.read_buffer = memoryview(bytearray(READ_BUFFER if peer.tls else 0))
         self._closed = False
         self._aborted = False
 
@@ -198,7 +202,8 @@ class Pool:
         # One dead address must not use up the time of all.
         share = max(self._timeouts.connect / len(addresses), self._timeouts.connect / 4)
         for address in addresses:
-            connection = UpstreamConnection(self, address)
+            kind_of = TlsUpstreamConnection if self._tls else UpstreamConnection
+            connection = kind_of(self, address)
             kind = await self._try(connection, address, share)
             if connection.transport is not None and not connection.transport.is_closing():
                 return connection, kind

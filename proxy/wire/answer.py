@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from proxy.wire.lines import remember
+
 FORWARD: Final = 0
 DROP: Final = 1
 LENGTH: Final = 2
@@ -113,6 +115,7 @@ class AnswerReader:
         self._fields = fields
         self._cookies = frozenset(cookies)
         self._kinds: dict[bytes, int] = dict(_KINDS)
+        self._lines: dict[bytes, int] = {}  # FORWARD and DROP only
         self._status_lines: dict[bytes, tuple[int, bytes, int]] = {}
 
     def read(self, head: bytes) -> AnswerHead:
@@ -143,20 +146,24 @@ class AnswerReader:
         return read
 
     def _read_fields(self, answer: AnswerHead, lines: list[bytes]) -> None:
-        kinds = self._kinds
+        kinds, known = self._kinds, self._lines
+        name = value = b""
         fields = answer.fields
         nominated: list[bytes] | None = None
         for number in range(1, len(lines)):
             line = lines[number]
-            colon = line.find(b":")
-            name = line[:colon] if colon >= 0 else line
-            kind = kinds.get(name)
+            kind = known.get(line)
             if kind is None:
-                kind = self._learn(name)
+                name, _, value = line.partition(b":")
+                kind = kinds.get(name)
+                if kind is None:
+                    kind = self._learn(name)
+                if kind <= DROP:
+                    remember(known, line, kind)
             if kind == FORWARD:
                 fields.append(line)
             elif kind != DROP:
-                value = line[colon + 1 :].strip(b" \t") if colon >= 0 else b""
+                value = value.strip(b" \t")
                 if kind == CONNECTION:
                     nominated = _connection(answer, value, nominated)
                 else:

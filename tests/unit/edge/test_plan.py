@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from proxy.edge.plan import Plan
 from proxy.model.verdict import Reason
-from proxy.policy.headers import HeaderPolicy
+from proxy.policy.headers import HeaderPolicy, UpstreamHead
 from proxy.policy.routing import Match, Router
 from proxy.policy.targets import build_targets
 from proxy.settings import Settings
@@ -61,12 +61,13 @@ def reader() -> RequestReader:
     return RequestReader(target=100, fields=5, note=(b"x-a",))
 
 
-def told(request: RequestHead, match: Match | Reason) -> list[object]:
-    """All that is made of a head: what was read, where it leads, and what is sent."""
-    values: list[object] = [heads.told(request)]
-    values += [match] if isinstance(match, Reason) else [match.route, match.suffix, match.query]
+def told(request: RequestHead, match: Match | Reason, sent: UpstreamHead | None) -> dict[str, object]:
+    """All that is made of a head: what was read (the fields are in what is sent), where it leads, and what is sent."""
+    values = heads.told(request) | {"fields": None, "match": match}
     if isinstance(match, Match):
-        values.append(POLICY.upstream_head(request, LINES, TARGET, match).render(request.content_length, b"id"))
+        values["match"] = (match.route, match.suffix, match.query)
+        sent = sent or POLICY.upstream_head(request, LINES, TARGET, match)
+        values["sent"] = sent.render(request.content_length, b"id")
     return values
 
 
@@ -78,7 +79,7 @@ class Connection:
         self.reader = reader()
         self.recurred = 0
 
-    def read(self, head: bytes) -> list[object] | Reason:
+    def read(self, head: bytes) -> dict[str, object] | Reason:
         plan = self.plan
         if plan is not None and plan.recurs(head):
             self.recurred += 1
@@ -87,17 +88,15 @@ class Connection:
             if isinstance(request, Reason):
                 return request
             self.plan = plan = Plan(head, request, ROUTER.match(request.target))
-        found = told(plan.request, plan.match)
-        if isinstance(plan.match, Match):
-            if plan.upstream_head is None:
-                plan.upstream_head = POLICY.upstream_head(plan.request, LINES, TARGET, plan.match)
-            assert plan.upstream_head.render(plan.request.content_length, b"id") == found[-1]
-        return found
+        if isinstance(plan.match, Match) and plan.upstream_head is None:
+            plan.upstream_head = POLICY.upstream_head(plan.request, LINES, TARGET, plan.match)
+            plan.request.fields = []
+        return told(plan.request, plan.match, plan.upstream_head)
 
 
-def anew(head: bytes) -> list[object] | Reason:
+def anew(head: bytes) -> dict[str, object] | Reason:
     request = reader().read(head)
-    return request if isinstance(request, Reason) else told(request, ROUTER.match(request.target))
+    return request if isinstance(request, Reason) else told(request, ROUTER.match(request.target), None)
 
 
 @given(st.lists(HEADS, max_size=8))
@@ -126,8 +125,15 @@ def test_the_next_upload_of_a_page_is_recognised() -> None:
     connection.read(heads.SDK_UPLOAD)
     found = connection.read(heads.SDK_UPLOAD.replace(b"Content-Length: 1978", b"Content-Length: 20"))
     assert connection.recurred == 1
-    assert isinstance(found, list)
-    assert b"\r\nContent-Length: 20\r\n" in bytes(found[-1])  # type: ignore[call-overload]
+    assert isinstance(found, dict)
+    assert b"\r\nContent-Length: 20\r\n" in found["sent"]  # type: ignore[operator]
+
+
+def test_a_preflight_is_not_kept() -> None:
+    connection = Connection()
+    head = b"OPTIONS /sessions/v2/track HTTP/1.1\r\nHost: a"
+    assert connection.read(head) == connection.read(head) == anew(head)
+    assert connection.recurred == 0
 
 
 def test_a_long_head_is_not_kept() -> None:

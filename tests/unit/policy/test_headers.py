@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.model.verdict import Route
-from proxy.policy.headers import ClientLines, HeaderPolicy, answer_head, sane_request_id
+from proxy.policy.headers import ClientSide, HeaderPolicy, answer_head, sane_request_id
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
@@ -31,7 +31,7 @@ class Side:
         self.settings = Settings.model_validate(settings or {})
         self.policy = HeaderPolicy(self.settings)
         self.reader = self.policy.reader(self.settings)
-        self.client: ClientLines = self.policy.client(peer, tls)
+        self.client: ClientSide = self.policy.client(peer, tls)
 
     def read(self, *lines: bytes, first: bytes = b"POST /x HTTP/1.1", host: bytes = b"gw.example") -> RequestHead:
         head = b"\r\n".join((first, *((b"Host: " + host,) if host else ()), *lines))
@@ -50,7 +50,7 @@ class Side:
     def identity(self, *lines: bytes, match: Match | None = None, first: bytes = b"GET /x HTTP/1.1") -> bytes:
         request = self.read(*lines, first=first)
         match = match or Match(Route.CONFIG, b"/key", b"?a=b")
-        return self.policy.config_identity(request, CONFIG, match) + self.policy.config_question(request, match)
+        return self.policy.config_identity(request, CONFIG, match) + self.policy.config_conditions(request, match)
 
 
 OURS = [
@@ -422,4 +422,4 @@ def test_a_session_number_is_part_of_the_question_but_not_of_what_is_kept() -> N
     other_key = Match(Route.CONFIG, b"", b"?api_key=other&config_keys=sessionReplay&session_id=1")
     assert policy.config_identity(request, CONFIG, first) == policy.config_identity(request, CONFIG, second)
     assert policy.config_identity(request, CONFIG, first) != policy.config_identity(request, CONFIG, other_key)
-    assert policy.config_question(request, first) != policy.config_question(request, second)
+    assert policy.config_conditions(request, first) != policy.config_conditions(request, second)

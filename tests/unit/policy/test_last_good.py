@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.policy.last_good import (
     DIGEST,
+    RENEW,
     TELL_AGAIN,
     LastGood,
     LastGoodAnswers,
@@ -310,3 +311,13 @@ def test_whatever_happens_nothing_outlives_its_bounds(steps: list[tuple[str, int
         for each in usable:
             assert now - since[each] <= 2 * HOUR
             assert now - out.get(each, now) <= HOUR
+
+
+def test_the_same_answer_a_moment_later_is_not_kept_anew() -> None:
+    one = answers()
+    assert not one.is_fresh(KEY, BODY, 100.0)
+    one.store(KEY, good(BODY, 100.0))
+    assert one.is_fresh(KEY, BODY, 100.0 + RENEW * 0.9)
+    assert not one.is_fresh(KEY, BODY, 100.0 + RENEW)
+    assert not one.is_fresh(KEY, BODY + b" ", 100.0)
+    assert not one.is_fresh(OTHER, BODY, 100.0)

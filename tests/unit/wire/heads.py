@@ -330,5 +330,5 @@ def cut(draw: st.DrawFn, data: bytes) -> list[bytes]:
 
 def told(head: RequestHead) -> dict[str, object]:
     """Everything that a head says, by name. (What is compiled has no list of its attributes at run time.)"""
-    public = (name for name in dir(head) if not name.startswith("_"))
-    return {name: getattr(head, name) for name in public}
+    public = {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
+    return {name: value for name, value in public.items() if not callable(value)}

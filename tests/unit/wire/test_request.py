@@ -387,6 +387,32 @@ def test_no_bytes_raise(data: bytes) -> None:
     assert isinstance(request, RequestHead) or request in REJECTIONS
 
 
+@given(st.lists(heads.request_heads(), max_size=6), st.sampled_from((b"GET", b"OPTIONS", b"HEAD", b"POST")))
+@settings(max_examples=300)
+def test_what_was_read_before_changes_nothing_whatever_became_of_it(sequence: list[bytes], method: bytes) -> None:
+    experienced = RequestReader(target=100, fields=20)
+    for head in sequence:
+        data = method + b" " + head.partition(b" ")[2]
+        for _ in range(2):
+            ours, fresh = experienced.read(data), RequestReader(target=100, fields=20).read(data)
+            if not isinstance(ours, RequestHead) or not isinstance(fresh, RequestHead):
+                assert ours is fresh
+                continue
+            assert heads.told(ours) == heads.told(fresh)
+            ours.fields = []  # as a plan does
+
+
+def test_a_flood_of_invented_heads_is_forgotten_again() -> None:
+    reader = RequestReader(target=100, fields=20)
+    for number in range(10_000):
+        head = b"OPTIONS /x HTTP/1.1\r\nHost: a\r\nX-A: %d" % number
+        assert isinstance(reader.read(head), RequestHead)
+        assert isinstance(reader.read(head + b"x" * 3000), RequestHead)
+    assert len(reader._blocks) <= 512
+    assert len(reader._lines) <= 1024
+    assert sum(map(len, reader._blocks)) < 1 << 20
+
+
 @given(heads.request_heads(), heads.request_heads())
 @settings(max_examples=300)
 def test_one_head_does_not_change_how_the_next_is_read(one: bytes, other: bytes) -> None:
