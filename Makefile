@@ -20,11 +20,13 @@ PYTEST := $(BIN)/python -m pytest -n $(shell nproc) --dist loadfile
 COMPILED := tests/unit/edge tests/unit/policy tests/unit/upstream tests/unit/wire tests/unit/test_exchange.py \
 	tests/unit/observe/test_ledger.py tests/unit/test_build.py
 
+COMPARE := env PYTHONPATH=nginx-compare $(BIN)/python -m comparison
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test tools lint types layers unit compiled bench lock clean
+.PHONY: help install run test tools lint types layers unit compiled compare compare-quick lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## .venv with the gateway in it, from the lock files
 run: $(VENV)/.installed  ## the gateway on :8080 in front of a stand-in vendor; Ctrl-C ends both
@@ -58,8 +60,13 @@ unit: $(VENV)/.installed-test  ## the fast tests only: no browser, no nginx, no 
 compiled: $(VENV)/.installed $(VENV)/.installed-test  ## the tests of what is compiled, over the installed package
 	@TEST_INSTALLED=1 $(PYTEST) $(COMPILED)
 
-bench: $(VENV)/.installed-test  ## CPU time per request beside a tuned nginx
-	@$(BIN)/python nginx-compare/cpu_per_request.py
+compare: $(VENV)/.installed $(VENV)/.installed-test  ## costs and behaviour beside other proxies, into nginx-compare/: 40 minutes
+	@$(STAGE) costs $(COMPARE) costs
+	@$(COMPARE) readme
+	@$(STAGE) behaviour $(COMPARE) behaviour
+
+compare-quick: $(VENV)/.installed $(VENV)/.installed-test  ## some of the costs, into build/compare: 4 minutes
+	@$(COMPARE) costs --quick
 
 lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
 	@$(call compile,requirements.lock,--extra=demo)
@@ -68,7 +75,7 @@ lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and 
 
 clean:  ## remove whatever make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf tests/browser/sdk/node_modules tests/browser/sdk/build
+	rm -rf tests/browser/sdk/node_modules tests/browser/sdk/build nginx-compare/peers/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
