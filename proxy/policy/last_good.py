@@ -19,12 +19,17 @@ from email.utils import formatdate
 
 import orjson
 
+from proxy.policy.limits import TokenBuckets
 from proxy.settings import ConfigCache
 from proxy.wire.answer import AnswerHead
 
 DIGEST = 32
 # An unchanged answer is told to the other workers again after so many seconds, to renew its age.
 TELL_AGAIN = 30.0
+# So many are told a second, or at once after a quiet time: a site has some dozens, and a flood of invented questions
+# must not become one of messages between the processes. What was not told is told when it is renewed.
+TELL_RATE = 20.0
+TELL_BURST = 256
 # An unchanged answer is kept anew after so many seconds: its age, which is told in whole ones, can only be overstated.
 RENEW = 1.0
 # Fields that speak of the moment, or to the one who asked.
@@ -94,6 +99,7 @@ class LastGoodAnswers:
 
     def __init__(self, settings: ConfigCache) -> None:
         self._settings = settings
+        self._telling = TokenBuckets(TELL_RATE, TELL_BURST)
         self._answers: dict[bytes, LastGood] = {}
         self._shares: dict[str, OrderedDict[bytes, None]] = {}  # what each network holds, refreshed longest ago first
 
@@ -114,9 +120,13 @@ class LastGoodAnswers:
             return None
         known = self._answers.get(key)
         changed = known is None or known.body != answer.body or answer.stored - known.told >= TELL_AGAIN
-        answer.told = answer.stored if changed or known is None else known.told
+        tell = changed and self._telling.take(None, answer.stored)
+        if tell:
+            answer.told = answer.stored
+        elif known is not None:
+            answer.told = known.told
         self._keep(key, answer)
-        return _pack(key, answer) if changed else None
+        return _pack(key, answer) if tell else None
 
     def load(self, entry: bytes) -> None:
         """Take an entry from another worker, unless a newer answer is known here. A bare digest says that the

@@ -13,6 +13,7 @@ from proxy.policy.last_good import (
     DIGEST,
     RENEW,
     TELL_AGAIN,
+    TELL_BURST,
     LastGood,
     LastGoodAnswers,
     is_good,
@@ -321,3 +322,12 @@ def test_the_same_answer_a_moment_later_is_not_kept_anew() -> None:
     assert not one.is_fresh(KEY, BODY, 100.0 + RENEW)
     assert not one.is_fresh(KEY, BODY + b" ", 100.0)
     assert not one.is_fresh(OTHER, BODY, 100.0)
+
+
+def test_a_flood_of_new_answers_is_told_at_a_bounded_rate_and_later_all_the_same() -> None:
+    one = answers(entries=10_000)
+    told = [one.store(b"%032d" % number, good(BODY, 100.0)) for number in range(TELL_BURST + 100)]
+    assert [entry is not None for entry in told] == [True] * TELL_BURST + [False] * 100
+    assert kept(one, b"%032d" % (TELL_BURST + 99), 100.0) == BODY
+    assert one.store(b"%032d" % (TELL_BURST + 99), good(BODY, 101.0)) is not None
+    assert one.store(b"%032d" % 0, good(BODY, 101.0)) is None  # told a second ago
