@@ -15,6 +15,8 @@ from tests.conformance.cases import TRACK_PATH, chunked, post
 from tests.conformance.stage import CHOICE, Stage
 
 FIVE_MEGABYTES = 5_000_000
+# Enough of an upload for any of the systems to turn to the upstream: the gateway waits for `limits.retry_body`.
+UNDER_WAY = 200_000
 
 
 def early(order: str, size: int) -> bytes:
@@ -87,7 +89,7 @@ def test_an_early_answer_is_read_by_a_client_that_sends_all_first(stage: Stage, 
 def test_an_early_answer_is_read_by_a_client_that_sends_slowly(stage: Stage) -> None:
     request = early("early_answer:413", FIVE_MEGABYTES)
     with stage.reading(), stage.client() as client:
-        client.send(request[:100_000])
+        client.send(request[:UNDER_WAY])
         answer = client.read(b"POST")
         stage.expect((answer.status, answer.complete) == (413, True), f"status {answer.status}")
         stage.readable(answer)
@@ -96,7 +98,7 @@ def test_an_early_answer_is_read_by_a_client_that_sends_slowly(stage: Stage) -> 
 
 def test_the_rest_of_an_upload_that_was_answered_early_is_not_a_request(stage: Stage) -> None:
     hidden = b"GET /config/hidden HTTP/1.1\r\nHost: replay.example.com\r\n\r\n"
-    request = early("early_answer:413", 0).replace(b"Content-Length: 0", b"Content-Length: %d" % len(hidden))
+    request = early("early_answer:413", UNDER_WAY + len(hidden))[: -len(hidden)]
     with stage.reading(), stage.client() as client:
         answer = client.ask(request)
         stage.expect(answer.status == 413, f"status {answer.status}")

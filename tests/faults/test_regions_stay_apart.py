@@ -122,7 +122,7 @@ def test_a_region_that_fails_is_not_replaced(
 
 @pytest.fixture(scope="module")
 def brief(vendor: StandIn) -> Iterator[Gateway]:
-    """The same with little patience, and nothing remembered of good days."""
+    """The same with little patience, and nothing left of good days: no answer, no connection."""
     settings = {
         **QUIET,
         "region": REGION,
@@ -130,6 +130,7 @@ def brief(vendor: StandIn) -> Iterator[Gateway]:
         "breaker": {"failures": 2, "open": "200ms"},
         "timeouts": {"first_byte": "100ms", "config_total": "100ms"},
         "config_cache": {"stale_if_error": 0},
+        "limits": {"upstream_idle": 0},
     }
     with Gateway(settings, standin=vendor) as running, leaving_nothing(running):
         yield running
