@@ -81,10 +81,10 @@ def assert_unhurt(gateway: Gateway) -> None:
 IN_HAND = ("exchanges", "inflight_bytes", "connections")
 
 
-def assert_idle(gateway: Gateway) -> None:
+def assert_idle(gateway: Gateway, seconds: float = 10.0) -> None:
     """Nothing is in hand any more: no request, no body, no client connection. Gauges are a second old at most, so
     that what began only now may not be seen; `leaving_nothing` looks once more at the end of a file."""
-    eventually(lambda: not any(in_hand(gateway).values()), what=f"gauges back to 0: {in_hand(gateway)}")
+    eventually(lambda: not any(in_hand(gateway).values()), seconds, f"gauges back to 0: {in_hand(gateway)}")
 
 
 def in_hand(gateway: Gateway) -> dict[str, float]:
