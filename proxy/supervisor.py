@@ -11,7 +11,6 @@ import logging
 import signal
 import socket
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,6 +23,7 @@ from proxy.admin.endpoints import Endpoints, serve
 from proxy.observe import logs
 from proxy.observe.ledger import LedgerMemory
 from proxy.observe.metrics import GatewayCollector, Processes
+from proxy.policy.last_good import LastGoodAnswers
 from proxy.runtime.child import Child
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Frame
@@ -42,7 +42,6 @@ KILL_MARGIN = 3.0
 END_LOOK_SECONDS = 0.1  # how often a stopping supervisor looks at its deadline, which a second signal moves
 # Descriptors of a worker that are neither client nor upstream connections: the loop's, the listeners', the logs'.
 SPARE_DESCRIPTORS = 64
-DIGEST_BYTES = 32  # a configuration entry begins with the digest of what it answers
 
 _log = logging.getLogger("proxy.supervisor")
 
@@ -110,7 +109,7 @@ class Supervisor:
         self._banner = banner
         rows = [(ledger.number, *(each.fileno() for each in row)) for row in taken.rows]
         self._crew = Crew(WORKER_MODULE, rows, self._greet, self._on_ready, self._on_config)
-        self._configs: OrderedDict[bytes, bytes] = OrderedDict()  # as many as a worker's cache holds
+        self._configs = LastGoodAnswers(settings.config_cache)
         self._announced = False
         self._told_to_stop = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -139,7 +138,7 @@ class Supervisor:
 
     def _greet(self, child: Child) -> None:
         child.send(Frame.SETTINGS, dump(self._settings))
-        for entry in self._configs.values():
+        for entry in self._configs.entries():
             child.offer(Frame.CONFIG, entry)
 
     def _on_ready(self) -> None:
@@ -152,14 +151,9 @@ class Supervisor:
             self._banner()
 
     def _on_config(self, sender: int, entry: bytes) -> None:
-        """A worker learnt an answer, or by a bare digest that one no longer holds: keep that for workers to come,
+        """A worker learnt an answer, or by a bare digest that one no longer holds: keep it for workers to come,
         and pass it to the others."""
-        digest = entry[:DIGEST_BYTES]
-        self._configs.pop(digest, None)
-        if entry != digest:
-            self._configs[digest] = entry
-        if len(self._configs) > self._settings.config_cache.entries:
-            self._configs.popitem(last=False)
+        self._configs.load(entry)
         self._crew.offer(Frame.CONFIG, entry, but=sender)
 
     # -- the end

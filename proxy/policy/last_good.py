@@ -14,6 +14,7 @@ network that holds most gives up one of its own.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -138,6 +139,11 @@ class LastGoodAnswers:
         known = self._answers.get(key)
         if self.active and (known is None or known.stored < answer.stored):
             self._keep(key, answer)
+
+    def entries(self) -> Iterator[bytes]:
+        """All answers as `load` takes them, those that are refreshed longest ago first: for a worker that begins."""
+        for key, answer in sorted(self._answers.items(), key=lambda known: known[1].stored):
+            yield _pack(key, answer)
 
     def failed(self, key: bytes, now: float) -> None:
         """The vendor failed to give this answer."""

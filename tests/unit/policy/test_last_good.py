@@ -331,3 +331,14 @@ def test_a_flood_of_new_answers_is_told_at_a_bounded_rate_and_later_all_the_same
     assert kept(one, b"%032d" % (TELL_BURST + 99), 100.0) == BODY
     assert one.store(b"%032d" % (TELL_BURST + 99), good(BODY, 101.0)) is not None
     assert one.store(b"%032d" % 0, good(BODY, 101.0)) is None  # told a second ago
+
+
+def test_a_worker_that_begins_gets_all_that_is_kept_and_what_was_refreshed_last_at_the_end() -> None:
+    one, other = answers(), answers()
+    for key, moment in ((KEY, 102.0), (OTHER, 101.0), (b"%032d" % 1, 103.0)):
+        one.store(key, good(BODY, moment))
+    entries = list(one.entries())
+    assert [entry[:DIGEST] for entry in entries] == [OTHER, KEY, b"%032d" % 1]
+    for entry in entries:
+        other.load(entry)
+    assert list(other.entries()) == entries
