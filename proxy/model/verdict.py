@@ -83,7 +83,7 @@ REJECTIONS: dict[Reason, Rejection] = {
     Reason.TUNNEL: Rejection(405, True, "CONNECT and TRACE are not offered"),
     Reason.FOREIGN_ORIGIN: Rejection(403, False, "this origin is not in cors.allow_origins", 0, 400),
     Reason.UNKNOWN_KEY: Rejection(403, False, "this API key is not in keys.allow", 0, 400),
-    Reason.NO_REGION: Rejection(421, False, "no region rule matches this request and region.strict is on"),
+    Reason.NO_REGION: Rejection(421, False, "no rule gives its region (region.strict), or its API keys give several"),
     Reason.RATE_PER_IP: Rejection(429, False, "too many requests from this address", 1),
     Reason.RATE_PER_KEY: Rejection(429, False, "too many requests for this API key", 1),
     Reason.TOO_MANY_CONNECTIONS: Rejection(503, True, "the gateway has no room for another connection", 1),

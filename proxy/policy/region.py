@@ -7,20 +7,17 @@ or what a region's upstreams are.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from proxy.settings.schema import RegionRules
-
-# No less strict than for Host itself: the value decides where the data goes, and is passed on.
-_FORWARDED_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+from proxy.wire.request import VALID_HOST
 
 
 def forwarded_host(values: bytes) -> bytes | None:
     """The last value of X-Forwarded-Host (lines joined with ", "), which is the one that the nearest proxy wrote;
-    None where it could not stand in a Host field."""
+    None where it could not stand in a Host field: it decides where the data goes, and is passed on."""
     last = values.rpartition(b",")[2].strip(b" \t")
-    return last if _FORWARDED_HOST.match(last) else None
+    return last if VALID_HOST.match(last) else None
 
 
 def host_name(host: bytes) -> bytes:

@@ -61,7 +61,7 @@ _KINDS: Final[dict[bytes, int]] = {
 _NEVER_NOMINATED: Final = frozenset(
     (b"host", b"content-length", b"content-type", b"content-encoding", b"authorization", b"origin", b"expect")
 ) | {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"}
-_VALID_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
+VALID_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?\Z")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+\Z")
 _NAMES_LEARNT: Final = 4096
 _LONGEST_LEARNT: Final = 64  # so that all names together stay below a megabyte, whoever invents them
@@ -280,7 +280,7 @@ class RequestReader:
         request.notes[name] = value if earlier is None else earlier + separator + value
 
     def _host(self, request: RequestHead, value: bytes) -> None:
-        if request.host or (value not in self._hosts and not _VALID_HOST.match(value)):
+        if request.host or (value not in self._hosts and not VALID_HOST.match(value)):
             raise _Rejected(Reason.BAD_HOST)
         if len(self._hosts) < _HOSTS_LEARNT:
             self._hosts.add(value)
