@@ -18,7 +18,7 @@ from proxy.model.verdict import Reason, Route
 from proxy.observe.ledger import Counter
 from proxy.policy.admission import Admit
 from proxy.policy.headers import ConfigQuestion, answer_head
-from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, last_good, speaks_for_itself
+from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, speaks_for_itself
 from proxy.policy.retry import may_retry
 from proxy.runtime.clock import monotonic, wall
 from proxy.upstream.connection import UpstreamConnection
@@ -66,7 +66,8 @@ class ConfigDesk:
         if is_good(head, body):
             if self.last_good.is_fresh(fetch.question.key, body, now):
                 return
-            good = last_good(head, body, asked=fetch.began, now=now, wall=wall(), asker=fetch.question.asker)
+            fields, asker = head.fields.copy(), fetch.question.asker
+            good = LastGood(head.status_line, fields, body, now, fetch.began, wall(), asker)
             entry = self.last_good.store(fetch.question.key, good)
             if entry is not None:
                 self._gateway.ledger.count(Counter.CONFIG_STORED)
@@ -275,7 +276,7 @@ class ConfigRelay:
             return False
         self._exchange.answer(200, 0)
         head = AnswerHead(200, good.status_line, 1)
-        head.fields = _stale_fields(good, now)
+        head.fields = [*good.served(now), b"Content-Length: %d" % len(good.body), b"X-Gateway-Config: stale"]
         self._send(client, head, b"" if self._request.method == b"HEAD" else good.body)
         self._over(client, self._exchange.served_stale(now))
         return True
@@ -308,9 +309,3 @@ class ConfigRelay:
             self._fetch.relays.remove(self)
         self._gateway.exchanges -= 1
         self._gateway.record(record)
-
-
-def _stale_fields(good: LastGood, now: float) -> list[bytes]:
-    age = max(int(now - good.born), 0)
-    fields = [line for line in good.fields if not line.lower().startswith(b"content-length:")]
-    return [*fields, b"Content-Length: %d" % len(good.body), b"X-Gateway-Config: stale", b"Age: %d" % age]

@@ -67,7 +67,7 @@ class UpstreamHead:
 
 
 class ConfigQuestion:
-    """A config request: `whole` is a digest of all that may change the answer, `key` the same without the conditions
+    """A config request: `whole` is all that may change the answer, `key` a digest of the same without the conditions
     (If-None-Match), under which the answer is kept, `asker` the network of the one who asks, `head` what is sent."""
 
     __slots__ = ("asker", "head", "key", "whole")
@@ -134,12 +134,11 @@ class HeaderPolicy:
         return UpstreamHead(first, request, last, identified=self._id_field is not None)
 
     def config_question(self, request: RequestHead, client: ClientSide, target: Target, match: Match) -> ConfigQuestion:
-        """What a config request asks, by digests of all that may change the answer."""
+        """What a config request asks."""
         identity = self.config_identity(request, target, match)
-        whole = identity + self.config_conditions(request, match)
         return ConfigQuestion(
             sha256(identity).digest(),
-            sha256(whole).digest(),
+            identity + self.config_conditions(request, match),
             neighbourhood(self.client_address(client, request)),
             self.upstream_head(request, client, target, match),
         )

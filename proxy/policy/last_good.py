@@ -33,39 +33,41 @@ TELL_RATE = 20.0
 TELL_BURST = 256
 # An unchanged answer is kept anew after so many seconds: its age, which is told in whole ones, can only be overstated.
 RENEW = 1.0
-# Fields that speak of the moment, or to the one who asked.
-_NOT_KEPT = (b"cache-control:", b"age:", b"set-cookie:")
+# Fields that speak of the moment, to the one who asked, or of a framing that another may follow.
+_NOT_SERVED = (b"cache-control:", b"age:", b"set-cookie:", b"content-length:")
 # No answer is older than thirty years.
 _AGE_DIGITS = 9
 
 
 @dataclass(slots=True)
 class LastGood:
-    """One answer: its relayable field lines, its body, and when it came (monotonic seconds, one clock
-    for all processes of the machine). `born` is when the vendor made it, by the same clock; `asker` the
-    network that asked for it first; `outage_began` when the vendor first failed after it."""
+    """One answer: its field lines as they came, its body, when it came (`stored`) and when it was asked for (`asked`),
+    both in monotonic seconds, one clock for all processes of the machine, and what people's clocks showed then (`wall`,
+    seconds since 1970). `asker` is the network that asked for it first; `outage_began` when the vendor first failed
+    after it.
+
+    Most are never served, so what serving needs is worked out then.
+    """
 
     status_line: bytes
     fields: list[bytes]
     body: bytes
     stored: float
-    born: float
+    asked: float
+    wall: float
     asker: str
     told: float = float("-inf")
     outage_began: float | None = None
 
-
-def last_good(head: AnswerHead, body: bytes, *, asked: float, now: float, wall: float, asker: str) -> LastGood:
-    """The answer that came `now` to what was `asked` then (monotonic seconds), while people's clocks showed `wall`
-    (seconds since 1970).
-
-    Its age is what caches on the way say it was (RFC 9111, 4.2.3, without comparing the vendor's clock to ours),
-    counted from the question. A Date that is missing is added (RFC 9110, 6.6.1).
-    """
-    fields = [line for line in head.fields if not line.lower().startswith(_NOT_KEPT)]
-    if not any(line.lower().startswith(b"date:") for line in fields):
-        fields.append(b"Date: " + formatdate(wall, usegmt=True).encode())
-    return LastGood(head.status_line, fields, body, now, asked - _age(head.fields), asker)
+    def served(self, now: float) -> list[bytes]:
+        """The field lines to serve it with, without its length. A Date that is missing is added (RFC 9110, 6.6.1);
+        the age is what caches on the way said it was (RFC 9111, 4.2.3, without comparing the vendor's clock to ours),
+        counted from the question."""
+        fields = [line for line in self.fields if not line.lower().startswith(_NOT_SERVED)]
+        if not any(line.lower().startswith(b"date:") for line in fields):
+            fields.append(b"Date: " + formatdate(self.wall, usegmt=True).encode())
+        fields.append(b"Age: %d" % max(int(now - self.asked + _age(self.fields)), 0))
+        return fields
 
 
 def _age(fields: list[bytes]) -> int:
@@ -196,11 +198,12 @@ class LastGoodAnswers:
 
 def _pack(key: bytes, answer: LastGood) -> bytes:
     lines = [line.decode("latin-1") for line in (answer.status_line, *answer.fields)]
-    return key + orjson.dumps([answer.stored, answer.born, answer.asker, lines]) + b"\n" + answer.body
+    about = [answer.stored, answer.asked, answer.wall, answer.asker, lines]
+    return key + orjson.dumps(about) + b"\n" + answer.body
 
 
 def _unpack(entry: bytes) -> tuple[bytes, LastGood]:
     about, _, body = entry[DIGEST:].partition(b"\n")
-    stored, born, asker, lines = orjson.loads(about)
+    stored, asked, wall, asker, lines = orjson.loads(about)
     status_line, *fields = [line.encode("latin-1") for line in lines]
-    return entry[:DIGEST], LastGood(status_line, fields, body, stored, born, asker, told=stored)
+    return entry[:DIGEST], LastGood(status_line, fields, body, stored, asked, wall, asker, told=stored)

@@ -18,7 +18,6 @@ from proxy.policy.last_good import (
     LastGoodAnswers,
     is_good,
     is_refusal,
-    last_good,
     speaks_for_itself,
 )
 from proxy.settings import ConfigCache
@@ -39,7 +38,8 @@ def answers(**settings: Any) -> LastGoodAnswers:
 
 
 def good(body: bytes, now: float, *lines: bytes, asker: str = "192.0.2.0/24", wall: float = 0.0) -> LastGood:
-    return last_good(head(200, *lines), body, asked=now, now=now, wall=wall, asker=asker)
+    answer = head(200, *lines)
+    return LastGood(answer.status_line, answer.fields, body, now, now, wall, asker)
 
 
 def kept(one: LastGoodAnswers, key: bytes, now: float) -> bytes | None:
@@ -148,38 +148,39 @@ def test_switched_off_nothing_is_kept_or_taken() -> None:
     assert kept(off, KEY, 0.0) is None
 
 
-def test_fields_that_speak_of_the_moment_or_to_one_client_are_not_kept() -> None:
+def test_fields_that_speak_of_the_moment_or_to_one_client_are_not_served() -> None:
     lines = (b"AGE: 3", b"cache-control: max-age=9", b"ETag: e", b"Set-Cookie: consent=1", b"X-Aged: y", b"Date: x")
-    assert good(BODY, 0.0, *lines).fields == [b"Content-Type: application/json", b"ETag: e", b"X-Aged: y", b"Date: x"]
+    served = good(BODY, 0.0, *lines, b"content-length: 5").served(9.0)
+    assert served == [b"Content-Type: application/json", b"ETag: e", b"X-Aged: y", b"Date: x", b"Age: 12"]
 
 
 def test_a_date_that_the_vendor_does_not_give_is_added_and_its_own_is_kept() -> None:
     moment = 784111777.0  # the example of RFC 9110, 5.6.7
-    assert good(BODY, 5.0, wall=moment).fields[-1] == b"Date: Sun, 06 Nov 1994 08:49:37 GMT"
+    assert good(BODY, 5.0, wall=moment).served(6.0)[-2:] == [b"Date: Sun, 06 Nov 1994 08:49:37 GMT", b"Age: 1"]
     own = b"DATE: Sat, 05 Nov 1994 08:49:37 GMT"
-    assert [line for line in good(BODY, 5.0, own, wall=moment).fields if line.lower().startswith(b"date")] == [own]
+    assert [line for line in good(BODY, 5.0, own, wall=moment).served(6.0) if line.lower().startswith(b"date")] == [own]
 
 
 @pytest.mark.parametrize(
     ("lines", "age"),
     [
-        ((), 2.0),
-        ((b"Age: 30",), 32.0),
-        ((b"aGE:\t30 ",), 32.0),
-        ((b"Age: 0",), 2.0),
-        ((b"Age: -5",), 2.0),
-        ((b"Age: soon",), 2.0),
-        ((b"Age:",), 2.0),
-        ((b"X-Age: 30",), 2.0),
-        ((b"Age: 30", b"Age: 40"), 32.0),
-        ((b"Age: \xb2",), 2.0),
-        ((b"Age: " + b"9" * 4000,), 2.0 + 999_999_999),
+        ((), 2),
+        ((b"Age: 30",), 32),
+        ((b"aGE:\t30 ",), 32),
+        ((b"Age: 0",), 2),
+        ((b"Age: -5",), 2),
+        ((b"Age: soon",), 2),
+        ((b"Age:",), 2),
+        ((b"X-Age: 30",), 2),
+        ((b"Age: 30", b"Age: 40"), 32),
+        ((b"Age: \xb2",), 2),
+        ((b"Age: " + b"9" * 4000,), 2 + 999_999_999),
     ],
 )
-def test_the_age_is_that_of_the_answer_and_not_of_our_copy(lines: tuple[bytes, ...], age: float) -> None:
-    answer = last_good(head(200, *lines), BODY, asked=8.0, now=9.0, wall=0.0, asker="")
-    assert 10.0 - answer.born == age
-    assert answer.stored == 9.0
+def test_the_age_is_that_of_the_answer_and_not_of_our_copy(lines: tuple[bytes, ...], age: int) -> None:
+    answer = head(200, *lines)
+    kept = LastGood(answer.status_line, answer.fields, BODY, 9.0, asked=8.0, wall=0.0, asker="")
+    assert kept.served(10.0)[-1] == b"Age: %d" % age
 
 
 def test_when_full_the_answer_refreshed_longest_ago_goes() -> None:
