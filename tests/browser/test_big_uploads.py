@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.browser import replay
+from tests.browser.conftest import Front, front_of
 from tests.browser.page_site import row_text
 from tests.browser.stage import Stage
-from tests.gateway import Gateway
 from tests.standin import StandIn
 
 ROWS = 12_000
@@ -18,9 +18,9 @@ PARTS = 40
 
 
 @pytest.fixture(scope="module")
-def small_gateway(standin: StandIn) -> Iterator[Gateway]:
+def small_gateway(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Front]:
     """A gateway that takes bodies of 4 KiB at most: a small page's snapshot fits, a second of hard work does not."""
-    with Gateway({"limits": {"body": SMALL_LIMIT}}, standin=standin) as running:
+    with front_of(request, standin, {"limits": {"body": SMALL_LIMIT}}, body_limit=SMALL_LIMIT) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def small_gateway(standin: StandIn) -> Iterator[Gateway]:
     ],
 )
 def test_snapshot_of_a_big_page_arrives_whole(
-    stage: Stage, gateway: Gateway, flavour: str, scheme: str, least_bytes: int
+    stage: Stage, gateway: Front, flavour: str, scheme: str, least_bytes: int
 ) -> None:
     visitor = stage.visitor(gateway.tls_url if scheme == "https" else gateway.url, flavour, rows=ROWS)
     visitor.enter()
@@ -45,7 +45,7 @@ def test_snapshot_of_a_big_page_arrives_whole(
     visitor.until_all_arrived()
 
 
-def test_refused_batch_is_split_until_all_of_it_arrives(stage: Stage, small_gateway: Gateway) -> None:
+def test_refused_batch_is_split_until_all_of_it_arrives(stage: Stage, small_gateway: Front) -> None:
     """The SDK splits on a 413 that it can read and whose text it knows, and drops the batch on any other."""
     visitor = stage.visitor(small_gateway.url)
     visitor.enter()
@@ -66,7 +66,7 @@ def test_refused_batch_is_split_until_all_of_it_arrives(stage: Stage, small_gate
     assert max(len(upload.body) for upload in visitor.uploads()) <= SMALL_LIMIT
 
 
-def test_event_too_big_to_split_costs_only_itself(stage: Stage, small_gateway: Gateway) -> None:
+def test_event_too_big_to_split_costs_only_itself(stage: Stage, small_gateway: Front) -> None:
     visitor = stage.visitor(small_gateway.url)
     visitor.enter()
     visitor.note("first work")

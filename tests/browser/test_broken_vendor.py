@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.browser.conftest import Front, front_of
 from tests.browser.stage import Stage, Visitor
-from tests.gateway import Gateway
 from tests.standin import StandIn
 
 SHORT = {"timeouts": {"first_byte": "500ms", "track_total": "1s"}}
@@ -15,9 +15,9 @@ BREAKAGE = {"reset_before_answer": {502}, "close_before_answer": {502}, "garbage
 
 
 @pytest.fixture(scope="module")
-def impatient_gateway(standin: StandIn) -> Iterator[Gateway]:
+def impatient_gateway(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Front]:
     """A gateway that waits for the vendor half a second, so that the tests need not wait seven."""
-    with Gateway(SHORT, standin=standin) as running:
+    with front_of(request, standin, SHORT, answer_timeout=1) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def lost_uploads(visitor: Visitor) -> list[str]:
 
 @pytest.mark.parametrize("breakage", sorted(BREAKAGE))
 def test_vendor_failure_is_readable_and_recording_goes_on(
-    stage: Stage, impatient_gateway: Gateway, breakage: str
+    stage: Stage, impatient_gateway: Front, breakage: str
 ) -> None:
     visitor = stage.visitor(impatient_gateway.url)
     stage.standin.behave(visitor.on_upload(breakage))
@@ -47,7 +47,7 @@ def test_vendor_failure_is_readable_and_recording_goes_on(
 
 
 @pytest.mark.parametrize("breakage", ["reset_before_answer", "hang"])
-def test_single_vendor_failure_costs_nothing(stage: Stage, impatient_gateway: Gateway, breakage: str) -> None:
+def test_single_vendor_failure_costs_nothing(stage: Stage, impatient_gateway: Front, breakage: str) -> None:
     visitor = stage.visitor(impatient_gateway.url)
     stage.standin.behave(visitor.on_upload(breakage, first=1))
     visitor.enter()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import Front
 from tests.browser.sdk_build import FLAVOURS
 from tests.browser.stage import NEWEST, Stage, Visitor
 from tests.gateway import Gateway
@@ -38,7 +39,7 @@ def record(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(OUTAGES))
-def test_new_visitor_is_recorded_while_the_config_service_is_down(stage: Stage, gateway: Gateway, kind: str) -> None:
+def test_new_visitor_is_recorded_while_the_config_service_is_down(stage: Stage, gateway: Front, kind: str) -> None:
     before = stage.visitor(gateway.url)
     record(before)
     stage.standin.behave(before.on_config(**OUTAGES[kind]))
@@ -46,14 +47,14 @@ def test_new_visitor_is_recorded_while_the_config_service_is_down(stage: Stage, 
 
 
 @pytest.mark.parametrize("flavour", [flavour for flavour in FLAVOURS if flavour != NEWEST])
-def test_every_sdk_is_recorded_while_the_config_service_is_down(stage: Stage, gateway: Gateway, flavour: str) -> None:
+def test_every_sdk_is_recorded_while_the_config_service_is_down(stage: Stage, gateway: Front, flavour: str) -> None:
     before = stage.visitor(gateway.url, flavour)
     record(before)
     stage.standin.behave(before.on_config(**OUTAGES["says 503"]))
     record(stage.visitor(gateway.url, flavour, api_key=before.api_key))
 
 
-def test_visitor_is_not_recorded_by_a_gateway_that_keeps_nothing(stage: Stage, forgetful_gateway: Gateway) -> None:
+def test_visitor_is_not_recorded_by_a_gateway_that_keeps_nothing(stage: Stage, forgetful_gateway: Front) -> None:
     """The counter-test: the outage is one."""
     before = stage.visitor(forgetful_gateway.url)
     record(before)
@@ -64,7 +65,7 @@ def test_visitor_is_not_recorded_by_a_gateway_that_keeps_nothing(stage: Stage, f
     assert visitor.uploads() == []
 
 
-def test_outage_of_one_project_is_not_answered_with_the_config_of_another(stage: Stage, gateway: Gateway) -> None:
+def test_outage_of_one_project_is_not_answered_with_the_config_of_another(stage: Stage, gateway: Front) -> None:
     record(stage.visitor(gateway.url))
     visitor = stage.visitor(gateway.url)
     stage.standin.behave(visitor.on_config(**OUTAGES["says 503"]))

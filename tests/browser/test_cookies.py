@@ -5,22 +5,24 @@ The reference is an nginx that leaves cookies alone. Through it both leaks happe
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from comparison.peers import Running, peer
 
-from tests.browser.nginx import CORRECTED, Nginx
+from tests.browser.conftest import Front
 from tests.browser.page_site import SITE_COOKIE, SITE_SECRET
 from tests.browser.stage import BEACON_ONLY, Stage, Visitor
-from tests.gateway import Gateway
 from tests.standin import StandIn
 
 VENDOR_COOKIE = "vendor"  # the stand-in sets it with every answer
 
 
 @pytest.fixture(params=["http", "https"])
-def same_site_front(request: pytest.FixtureRequest, gateway: Gateway) -> str:
+def same_site_front(request: pytest.FixtureRequest, gateway: Front) -> str:
     """The gateway by a name of the page's own site: another origin, but the browser adds the cookies of `localhost`."""
     if request.param == "https":
         return f"https://localhost:{gateway.tls_port}"
@@ -28,8 +30,19 @@ def same_site_front(request: pytest.FixtureRequest, gateway: Gateway) -> str:
 
 
 @pytest.fixture
-def nginx(standin: StandIn, certificate: Path) -> Iterator[Nginx]:
-    with Nginx(CORRECTED, standin.addresses["us-tls"], certificate, certificate.with_suffix(".key")) as running:
+def careless(standin: StandIn, certificate: Path, tmp_path: Path) -> Iterator[Running]:
+    """The tuned nginx without what it does about cookies."""
+    tuned = peer("nginx-tuned")
+    shutil.copytree(tuned.folder, tmp_path / "nginx")
+    shutil.copy(tuned.folder.parent / "render", tmp_path)
+    text = (tuned.folder / "nginx.conf").read_text()
+    for line in ('proxy_set_header Cookie "";', "proxy_hide_header Set-Cookie;"):
+        assert line in text
+        text = text.replace(line, "")
+    (tmp_path / "nginx" / "nginx.conf").write_text(text)
+    key = certificate.with_suffix(".key")
+    one = dataclasses.replace(tuned, name=str(tmp_path / "nginx"))
+    with one.running(standin.ports["us-tls"], standin.ca_file, certificate=certificate, key=key) as running:
         yield running
 
 
@@ -69,8 +82,8 @@ def test_vendor_cookies_do_not_reach_the_browser(stage: Stage, same_site_front: 
     assert visitor.tab.cookies() == {SITE_COOKIE: SITE_SECRET}
 
 
-def test_without_the_gateway_both_leaks_happen(stage: Stage, nginx: Nginx) -> None:
-    visitor = stage.visitor(f"https://localhost:{nginx.port}", **BEACON_ONLY)
+def test_without_the_gateway_both_leaks_happen(stage: Stage, careless: Running) -> None:
+    visitor = stage.visitor(f"https://localhost:{careless.tls_port}", **BEACON_ONLY)
     leave_with_a_beacon(visitor)
     assert beacons_carried_the_site_cookie(visitor)
     assert SITE_SECRET in cookies_at_the_vendor(visitor)[0]

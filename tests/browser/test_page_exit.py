@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import Front
 from tests.browser.stage import BEACON_ONLY, Stage, Upload, Visitor
-from tests.gateway import Gateway
 
 INTERACTION_CONFIG = {
     "configs": {
@@ -73,7 +73,7 @@ def test_beacon_of_a_busy_page_arrives_whole(stage: Stage, front: str) -> None:
 
 
 @pytest.mark.parametrize("flavour", ["standalone-1.50.2", "standalone-1.28.12"])
-def test_scroll_beacon_arrives_as_plain_text(stage: Stage, gateway: Gateway, flavour: str) -> None:
+def test_scroll_beacon_arrives_as_plain_text(stage: Stage, gateway: Front, flavour: str) -> None:
     visitor = stage.visitor(gateway.tls_url, flavour)
     stage.standin.behave(interactions_on(visitor))
     visitor.enter()
@@ -90,7 +90,7 @@ def test_scroll_beacon_arrives_as_plain_text(stage: Stage, gateway: Gateway, fla
     visitor.until_all_arrived()
 
 
-def test_clicks_arrive(stage: Stage, gateway: Gateway) -> None:
+def test_clicks_arrive(stage: Stage, gateway: Front) -> None:
     visitor = stage.visitor(gateway.url)
     stage.standin.behave(interactions_on(visitor))
     visitor.enter()

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser import replay
+from tests.browser.conftest import Front
 from tests.browser.sdk_build import FLAVOURS
 from tests.browser.stage import Stage, Visitor
-from tests.gateway import Gateway
 
 CONFIG_REQUESTS = {"standalone-1.50.2": 1, "standalone-1.28.12": 1, "plugin": 3}
 
@@ -36,7 +36,7 @@ def test_recording_arrives_byte_for_byte(stage: Stage, front: str, flavour: str)
 
 
 @pytest.mark.parametrize("flavour", ["standalone-1.50.2", "plugin"])
-def test_gzip_coding_and_its_label_arrive_together(stage: Stage, gateway: Gateway, flavour: str) -> None:
+def test_gzip_coding_and_its_label_arrive_together(stage: Stage, gateway: Front, flavour: str) -> None:
     visitor = stage.visitor(gateway.tls_url, flavour)
     visitor.enter()
     visitor.note("work")
@@ -46,7 +46,7 @@ def test_gzip_coding_and_its_label_arrive_together(stage: Stage, gateway: Gatewa
         assert upload.body.startswith(b"\x1f\x8b")
 
 
-def test_bodies_of_a_browser_without_gzip_arrive_plain(stage: Stage, gateway: Gateway) -> None:
+def test_bodies_of_a_browser_without_gzip_arrive_plain(stage: Stage, gateway: Front) -> None:
     visitor = stage.visitor(gateway.url, enableTransportCompression=False)
     record_and_leave(visitor)
     visitor.until_all_arrived()
@@ -67,7 +67,7 @@ def test_config_request_arrives_as_the_sdk_wrote_it(stage: Stage, front: str, fl
     assert Counter(sent) == Counter(visitor.config_targets())
 
 
-def test_one_preflight_serves_the_session_and_ends_at_the_gateway(stage: Stage, gateway: Gateway) -> None:
+def test_one_preflight_serves_the_session_and_ends_at_the_gateway(stage: Stage, gateway: Front) -> None:
     visitor = stage.visitor(gateway.url)
     visitor.enter()
     visitor.until(lambda: len(visitor.uploads()) >= 3, "three uploads")
@@ -78,7 +78,7 @@ def test_one_preflight_serves_the_session_and_ends_at_the_gateway(stage: Stage, 
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_page_talks_to_its_site_and_the_gateway_only(stage: Stage, gateway: Gateway, flavour: str) -> None:
+def test_page_talks_to_its_site_and_the_gateway_only(stage: Stage, gateway: Front, flavour: str) -> None:
     visitor = stage.visitor(gateway.url, flavour)
     visitor.enter()
     visitor.note("work")

@@ -9,12 +9,12 @@ from collections import Counter
 
 import pytest
 
+from tests.browser.conftest import Front
 from tests.browser.stage import Stage
-from tests.gateway import Gateway
 
 
 @pytest.mark.parametrize("code", ["4005", "4004"])
-def test_kill_switch_stops_uploads(stage: Stage, gateway: Gateway, code: str) -> None:
+def test_kill_switch_stops_uploads(stage: Stage, gateway: Front, code: str) -> None:
     """A second visitor works along with the stopped one: what that one's clock has sent, the other's would have too."""
     stopped, other = stage.visitor(gateway.url), stage.visitor(gateway.url)
     stage.standin.behave(stopped.on_upload("skipped", code=code))
@@ -29,7 +29,7 @@ def test_kill_switch_stops_uploads(stage: Stage, gateway: Gateway, code: str) ->
     assert len(stopped.uploads()) == uploads == 1
 
 
-def test_throttle_pauses_uploads(stage: Stage, gateway: Gateway) -> None:
+def test_throttle_pauses_uploads(stage: Stage, gateway: Front) -> None:
     paused, other = stage.visitor(gateway.url), stage.visitor(gateway.url)
     stage.standin.behave(paused.on_upload("skipped", code="429"))
     paused.enter()
@@ -44,7 +44,7 @@ def test_throttle_pauses_uploads(stage: Stage, gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("status", [503, 429, 500, 408])
-def test_refusal_that_the_sdk_can_read_is_tried_again(stage: Stage, gateway: Gateway, status: int) -> None:
+def test_refusal_that_the_sdk_can_read_is_tried_again(stage: Stage, gateway: Front, status: int) -> None:
     visitor = stage.visitor(gateway.url)
     stage.standin.behave(visitor.on_upload("status", first=1, code=status))
     visitor.enter()
@@ -55,7 +55,7 @@ def test_refusal_that_the_sdk_can_read_is_tried_again(stage: Stage, gateway: Gat
     assert visitor.tab.seen().failures == ()
 
 
-def test_vendor_that_refuses_for_good_sees_each_batch_twice(stage: Stage, gateway: Gateway) -> None:
+def test_vendor_that_refuses_for_good_sees_each_batch_twice(stage: Stage, gateway: Front) -> None:
     visitor = stage.visitor(gateway.url)
     stage.standin.behave(visitor.on_upload("status", code=503))
     visitor.enter()
@@ -68,7 +68,7 @@ def test_vendor_that_refuses_for_good_sees_each_batch_twice(stage: Stage, gatewa
     assert set(given_up) == {2}
 
 
-def test_refusal_that_is_final_costs_one_batch_only(stage: Stage, gateway: Gateway) -> None:
+def test_refusal_that_is_final_costs_one_batch_only(stage: Stage, gateway: Front) -> None:
     visitor = stage.visitor(gateway.url)
     stage.standin.behave(visitor.on_upload("status", first=1, code=400))
     visitor.enter()

@@ -12,24 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparison.peers import Running, peer
 
-from tests.browser.nginx import CORRECTED, PUBLISHED, Nginx
 from tests.browser.sdk_build import FLAVOURS
-from tests.browser.stage import Stage, Visitor
+from tests.browser.stage import RECIPES_NAME, Stage, Visitor
 from tests.standin import StandIn
 
 
 @pytest.fixture(scope="module")
-def published(standin: StandIn, certificate: Path) -> Iterator[Nginx]:
+def published(standin: StandIn, certificate: Path) -> Iterator[Running]:
     """nginx with the published recipe."""
-    with Nginx(PUBLISHED, standin.addresses["us-tls"], certificate, certificate.with_suffix(".key")) as running:
-        yield running
+    yield from nginx("nginx-vendor", standin, certificate)
 
 
 @pytest.fixture(scope="module")
-def corrected(standin: StandIn, certificate: Path) -> Iterator[Nginx]:
-    """nginx with the corrected recipe."""
-    with Nginx(CORRECTED, standin.addresses["us-tls"], certificate, certificate.with_suffix(".key")) as running:
+def corrected(standin: StandIn, certificate: Path) -> Iterator[Running]:
+    """nginx as it should be."""
+    yield from nginx("nginx-tuned", standin, certificate)
+
+
+def nginx(name: str, standin: StandIn, certificate: Path) -> Iterator[Running]:
+    """One of the compared nginx."""
+    key = certificate.with_suffix(".key")
+    with peer(name).running(standin.ports["us-tls"], standin.ca_file, certificate=certificate, key=key) as running:
         yield running
 
 
@@ -43,13 +48,13 @@ def config_without_cors(visitor: Visitor) -> dict[str, Any]:
 @pytest.fixture
 def careless_stage(stage: Stage) -> Stage:
     """A stage that puts up with the recipe's TLS server name: the name of its own upstream group."""
-    stage.tolerated = "is not the TLS server name amplitude_"
+    stage.tolerated = RECIPES_NAME
     return stage
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_published_recipe_refuses_the_preflight_of_uploads(
-    careless_stage: Stage, published: Nginx, flavour: str
+    careless_stage: Stage, published: Running, flavour: str
 ) -> None:
     visitor = careless_stage.visitor(published.tls_url, flavour)
     careless_stage.standin.behave(config_without_cors(visitor))
@@ -61,7 +66,7 @@ def test_published_recipe_refuses_the_preflight_of_uploads(
     assert visitor.uploads() == []
 
 
-def test_published_recipe_doubles_the_vendors_own_cors(careless_stage: Stage, published: Nginx) -> None:
+def test_published_recipe_doubles_the_vendors_own_cors(careless_stage: Stage, published: Running) -> None:
     visitor = careless_stage.visitor(published.tls_url)
     visitor.enter()
     refusal = visitor.until_logged("contains multiple values")
@@ -71,7 +76,7 @@ def test_published_recipe_doubles_the_vendors_own_cors(careless_stage: Stage, pu
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_corrected_recipe_records(stage: Stage, corrected: Nginx, flavour: str) -> None:
+def test_corrected_recipe_records(stage: Stage, corrected: Running, flavour: str) -> None:
     visitor = stage.visitor(corrected.tls_url, flavour)
     visitor.enter()
     visitor.note("work")
