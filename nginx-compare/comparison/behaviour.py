@@ -38,7 +38,7 @@ class Plan:
     tests: tuple[str, ...] = (CONFORMANCE, BROWSER)
     every: int = 1
     select: str = ""
-    jobs: int = os.cpu_count() or 1
+    jobs: int = 1
 
 
 def play(plan: Plan, name: str) -> list[Outcome]:
@@ -80,7 +80,8 @@ def _run(plan: Plan, name: str, tests: str) -> list[Outcome]:
 
 def _options(plan: Plan, name: str, file: Path) -> list[str]:
     options = [f"--systems={name}", f"--outcomes={file}", f"--every={plan.every}", f"--timeout={CASE_SECONDS}"]
-    options += [f"--patience={BROWSER_PATIENCE}", f"--numprocesses={plan.jobs}", "--dist=worksteal"]
+    options += [f"--patience={BROWSER_PATIENCE}", "--dist=worksteal"]
+    options.append(f"--numprocesses={plan.jobs if plan.jobs > 1 else 0}")
     return [*options, "-k", plan.select] if plan.select else options
 
 
@@ -116,6 +117,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help=f"one of {EVERY} cases, and no browser")
     parser.add_argument("--systems", help="names, with commas; other systems keep the results that they have")
     parser.add_argument("--select", default="", help="only tests whose names match, as pytest's -k")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that play, one for each core")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
 
 
@@ -130,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     present = tuple(name for name in names if _is_there(name))
     tests = (CONFORMANCE,) if options.quick else (CONFORMANCE, BROWSER)
     table = load(options.results)
-    add_to(table, Plan(present, tests, EVERY if options.quick else 1, options.select))
+    add_to(table, Plan(present, tests, EVERY if options.quick else 1, options.select, options.jobs))
     save(table, options.results)
     return 0 if present == names else 1
 
