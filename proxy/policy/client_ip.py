@@ -90,7 +90,6 @@ class ClientIpPolicy:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-@lru_cache(maxsize=_REMEMBERED)
 def neighbourhood(address: str) -> str:
     """The network (/24 or /48) that an address is in: whoever has one address of it may well have more. Anything
     that is no address is itself."""

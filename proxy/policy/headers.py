@@ -20,6 +20,8 @@ from proxy.wire.request import RequestHead, RequestReader
 
 # A longer or odder X-Request-Id is replaced: it ends up in logs and in the answer.
 _REQUEST_ID_LIMIT: Final = 128
+# Addresses whose forwarding lines are kept, half a kilobyte each; a full table is emptied.
+_LINES_KEPT: Final = 1024
 _CRLF: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 _REQUEST_ID_OCTETS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@-")
@@ -52,6 +54,11 @@ class UpstreamHead:
 
     def __init__(self, first: list[bytes], request: RequestHead, last: list[bytes], *, identified: bool) -> None:
         self._identified = identified
+        if request.content_length < 0:
+            self._counted = False
+            self._before = _CRLF.join([*first, *request.fields, *last])
+            self._after = b""
+            return
         length = b"Content-Length: %d" % request.content_length
         self._counted = length in request.fields
         at = request.fields.index(length) if self._counted else len(request.fields)
@@ -86,6 +93,7 @@ class HeaderPolicy:
         edits = settings.headers.upstream
         self._client_ip = ClientIpPolicy(settings.client_ip)
         self._cookies = frozenset(name.encode() for name in settings.headers.forward_cookies)
+        self._lines: dict[tuple[str, bytes], list[bytes]] = {}
         self._set = [
             f"{name}: {value.get_secret_value()}".encode("latin-1", "strict") for name, value in edits.set.items()
         ]
@@ -171,7 +179,12 @@ class HeaderPolicy:
             scheme = told if told in (b"http", b"https") else scheme
             address = self.client_address(client, request)
             host = self.browser_host(client, request)
-        lines = forwarding_lines(self._client_ip, address, scheme, self._drop)
+        lines = self._lines.get((address, scheme))
+        if lines is None:
+            lines = forwarding_lines(self._client_ip, address, scheme, self._drop)
+            if len(self._lines) >= _LINES_KEPT:
+                self._lines.clear()
+            self._lines[address, scheme] = lines
         return [*lines, self._host_field + host] if host and self._host_field else lines
 
     def _cookie_line(self, request: RequestHead) -> list[bytes]:
