@@ -6,8 +6,8 @@ expectations are fair. The comparison runs the same tests over others (option `-
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from comparison.peers import peer
 
 from tests.conformance.cases import BODY_LIMIT
 from tests.conformance.stage import Stage, Subject
-from tests.gateway import Gateway
+from tests.gateway import Gateway, is_alive
 from tests.standin import StandIn
 
 SYSTEMS = ("gateway", "nginx-tuned")
+# These end each connection to the vendor with its request: no case can spoil one for the next. They start slowly, too.
+WITHOUT_A_POOL = ("express-2", "express-3")
 # Seconds; short, so that what a proxy does not notice costs the suite little.
 ANSWER_TIMEOUT, HEAD_TIMEOUT, BODY_TIMEOUT = 1, 2, 2
 # A breaker would turn the answer to one case's misbehaving upstream into the next case's 503.
@@ -64,14 +66,32 @@ def gateway(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Gatewa
             yield running
 
 
+@pytest.fixture(scope="module")
+def lasting(standin: StandIn) -> Iterator[Callable[[str], Subject]]:
+    """The subject of a name, the same for a whole file while it runs, and another one when a case has ended it."""
+    running: dict[str, Subject] = {}
+    with ExitStack() as started:
+
+        def get(name: str) -> Subject:
+            if name not in running or not is_alive(running[name].pid):
+                running[name] = started.enter_context(other_system(name, standin))
+            return running[name]
+
+        yield get
+
+
 @pytest.fixture
-def stage(request: pytest.FixtureRequest, gateway: Gateway | None, standin: StandIn) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, gateway: Gateway | None, standin: StandIn, lasting: Callable[[str], Subject]
+) -> Iterator[Stage]:
     """The stage of one test; its key is the test's name with its parameters, the subject left out."""
-    key = key_of(request.node)
+    key, name = key_of(request.node), request.node.callspec.params["gateway"]
     if gateway:
         yield Stage(Subject("gateway", ("127.0.0.1", gateway.port), gateway.pid), standin, key)
+    elif name in WITHOUT_A_POOL:
+        yield Stage(lasting(name), standin, key)
     else:
-        with other_system(request.node.callspec.params["gateway"], standin) as subject:
+        with other_system(name, standin) as subject:
             yield Stage(subject, standin, key)
 
 
