@@ -100,6 +100,7 @@ ROWS = (
 # What most cases of the conformance suite look at besides their own matter.
 ASPECT_ROWS = (
     Row("In all cases: uploads go to the vendor's path", CONFORMANCE, aspects=("path",)),
+    Row("Of carried requests: the connection is kept for the next one", CONFORMANCE, aspects=("kept",)),
     Row("In all cases: the page can read the answer (Allow-Origin)", CONFORMANCE, aspects=("readable",)),
     Row("In all cases: beacons pass, too (Allow-Credentials)", CONFORMANCE, aspects=("credentials",)),
     Row("In all cases: the SDK sees the vendor's stop sign (Expose-Headers)", CONFORMANCE, aspects=("exposed",)),

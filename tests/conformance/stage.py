@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from tests.standin import StandIn
 
 # What most cases look at besides their own matter; a difference that belongs to none of these is the case's own.
-ASPECTS = ("path", "readable", "credentials", "exposed", "vary", "traced", "cookies", "name", "spelling", "interim")
+ASPECTS = (
+    "path",
+    "kept",
+    "readable",
+    "credentials",
+    "exposed",
+    "vary",
+    "traced",
+    "cookies",
+    "name",
+    "spelling",
+    "interim",
+)
 # Legal, only not what the gateway does; the comparison does not hold it against anybody.
 CHOICE = "choice"
 EXPOSED = {"x-session-replay-event-skipped", "retry-after", "x-request-id"}

@@ -39,7 +39,7 @@ def judge_answer(case: Carried, answer: Answer, client: Client, stage: Stage) ->
     if case.closes:
         stage.expect((ending := client.ending()) == "closed", f"connection {ending}")
     else:
-        stage.expect(answer.keeps_alive, "the connection ends without a reason")
+        stage.expect(answer.keeps_alive, "the connection ends without a reason", "kept")
 
 
 def judge_arrival(case: Carried, record: dict[str, Any], stage: Stage) -> None:
