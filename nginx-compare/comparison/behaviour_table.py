@@ -130,6 +130,7 @@ def markdown(table: Table) -> str:
         "missing request id does not make everything fail. The gateway is one process for a whole file of cases, and so are the",
         "Express recipes, which have no pool of connections; the others are started anew for each case. So what one case does to",
         "a pool is only ever held against the gateway. A row in which most cases fail often fails for one reason: see the reasons.",
+        "–: not played.",
         "",
         *_grid(["", *names], [_cells(row, table) for row in (*ROWS, *ASPECT_ROWS) if _is_used(row, table)]),
         "",
