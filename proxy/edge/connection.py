@@ -110,7 +110,7 @@ class ClientConnection(Timed):
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self.side: ClientSide  # known once there is a peer
-        self._referee = Referee()
+        self._referee: Referee | None = None  # while a message is on its way
         self._plan: Plan | None = None
         self._messages: int = 0
         self._state: int = _HEAD
@@ -169,7 +169,8 @@ class ClientConnection(Timed):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _CLOSED
         self._gateway.closed(self)
-        self._referee.close()
+        if self._referee is not None:
+            self._referee.close()
         self._transport = None
         self._buffer = b""
         relay, self.relay = self.relay, None
@@ -301,7 +302,7 @@ class ClientConnection(Timed):
             return
         if not self._fed:
             self._deadline(self._gateway.timeouts.client_head)
-        self._referee.feed(buffer[self._fed :])
+        self._show(buffer[self._fed :])
         self._fed = len(buffer)
 
     def _whole_head(self, buffer: bytes, end: int) -> None:
@@ -315,7 +316,7 @@ class ClientConnection(Timed):
         piece, used = body.feed(buffer[end + 4 :])
         stop = end + 4 + used
         self._messages += 1
-        self._check(buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
+        self._check(request, buffer if not self._fed and stop == len(buffer) else buffer[self._fed : stop])
         if self._half_closed and not body.complete:
             self._refuse(Reason.INCOMPLETE)  # the rest of its body will never come
             return
@@ -343,19 +344,32 @@ class ClientConnection(Timed):
             self._plan = plan if plan.recognisable else None
         return plan
 
-    def _check(self, data: bytes) -> None:
-        """Show llhttp what is about to be acted on; it must see the same messages as we do."""
-        self._referee.feed(data)
-        if not self._referee.agrees(self._messages, self._messages - (not self._body.complete)):
+    def _show(self, data: bytes) -> Referee:
+        """Show bytes to llhttp."""
+        referee = self._referee
+        if referee is None:
+            self._referee = referee = self._gateway.referees.take()
+        referee.feed(data)
+        return referee
+
+    def _check(self, request: RequestHead, data: bytes) -> None:
+        """Show llhttp what is about to be acted on; it must see the same message as we do."""
+        referee = self._show(data)
+        complete = self._body.complete
+        if not referee.agrees(1, 1 if complete else 0):
             raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
+        if complete and request.keep_alive:
+            self._referee = None
+            self._gateway.referees.give(referee)
 
     # -- reading bodies
 
     def _receive_body(self, data: bytes) -> None:
-        body = self._body
+        body, request = self._body, self._request
+        assert request is not None
         try:
             piece, used = body.feed(data)
-            self._check(data if used == len(data) else data[:used])
+            self._check(request, data if used == len(data) else data[:used])
         except (BadChunk, Refused):
             if self.relay is not None:
                 self.relay.reject(Reason.BAD_FRAMING)

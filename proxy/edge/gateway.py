@@ -30,6 +30,7 @@ from proxy.runtime.timers import TimerWheel
 from proxy.settings import Settings
 from proxy.upstream.pool import Pool
 from proxy.wire.answer import AnswerReader
+from proxy.wire.referee import Referees
 
 # As much as the loop reads at once.
 READ_BUFFER: Final = 256 * 1024
@@ -50,6 +51,7 @@ class Gateway:
         self.admission = Admission(settings, self.headers, self.cors)
         self.answers = Answers(settings)
         self.reader = self.headers.reader(settings)
+        self.referees = Referees()
         self.wheel = TimerWheel(loop, self._each_second)
         self.read_buffer = memoryview(bytearray(READ_BUFFER))
         self.draining = False

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 import httptools
+
+_SPARE: Final = 256  # referees kept for later, 0.8 KB each
 
 
 class Complaint(Enum):
@@ -61,9 +64,36 @@ class Referee:
         """Whether llhttp has seen exactly so many messages begin and end."""
         return self.begun == begun and self.completed == completed
 
+    def rest(self) -> None:
+        """Count anew. Only between messages of which the last did not end its connection: llhttp takes no other after
+        such a one."""
+        self.begun = self.completed = 0
+
     def close(self) -> None:
         """Let go of the parser, which refers back to this object."""
         self._feed = _closed
+
+
+class Referees:
+    """The referees of a worker's client connections. A connection needs one while a message is on its way; most are
+    idle, and one takes more memory than all else that the gateway keeps of an idle connection."""
+
+    __slots__ = ("_spare",)
+
+    def __init__(self) -> None:
+        self._spare: list[Referee] = []
+
+    def take(self) -> Referee:
+        """One that has counted nothing yet."""
+        return self._spare.pop() if self._spare else Referee()
+
+    def give(self, referee: Referee) -> None:
+        """Take back one whose message is complete, see `Referee.rest`."""
+        if len(self._spare) < _SPARE:
+            referee.rest()
+            self._spare.append(referee)
+        else:
+            referee.close()
 
 
 def _closed(data: bytes | memoryview) -> None:

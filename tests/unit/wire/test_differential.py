@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.wire.answer import AnswerHead, AnswerReader, BadAnswer
 from proxy.wire.chunked import BadChunk, ChunkedDecoder
+from proxy.wire.referee import Referees
 from proxy.wire.request import RequestHead, RequestReader
 from tests.unit.wire import heads
 from tests.unit.wire.witness import Witness
@@ -80,6 +81,19 @@ def same_request(request: RequestHead, witness: Witness) -> None:
     assert request.chunked == bool(witness.values(b"transfer-encoding"))
 
 
+def goes_on(message: bytes) -> None:
+    """A referee that has seen this message takes any other after it: the next may be of another connection."""
+    referees = Referees()
+    referee = referees.take()
+    referee.feed(message)
+    assert referee.agrees(1, 1)
+    referees.give(referee)
+    assert referees.take() is referee
+    for piece in (heads.NEXT[:7], heads.NEXT[7:]):
+        referee.feed(piece)
+    assert referee.agrees(1, 1)
+
+
 def compare_requests(data: bytes) -> None:
     """Read one message twice."""
     reader = RequestReader(target=8192, fields=100)
@@ -108,6 +122,9 @@ def compare_requests(data: bytes) -> None:
     if stop is not None and witness.end is not None:
         event("message accepted by both")
         assert stop == witness.end
+        if request.keep_alive:
+            event("and the connection goes on")
+            goes_on(data[:stop])
     elif not request.chunked:
         assert stop is witness.end is None
 

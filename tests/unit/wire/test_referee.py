@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.wire.referee import Complaint, Referee, Refused
+from proxy.wire.referee import Complaint, Referee, Referees, Refused
 from tests.unit.wire import heads
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: a\r\n"
@@ -167,6 +167,22 @@ def test_a_closed_referee_refuses_everything() -> None:
     referee.close()
     with pytest.raises(Refused):
         referee.feed(heads.NEXT)
+
+
+def test_one_that_is_taken_has_counted_nothing_and_so_many_are_kept() -> None:
+    referees = Referees()
+    several = [Referee() for _ in range(300)]
+    for referee in several:
+        referee.feed(heads.NEXT)
+        referees.give(referee)
+    taken = [referees.take() for _ in range(300)]
+    assert all(referee.agrees(0, 0) for referee in taken)
+    assert sum(referee in several for referee in taken) == 256
+    for referee in taken:
+        referee.feed(heads.NEXT)
+    assert all(referee.agrees(1, 1) for referee in taken)
+    with pytest.raises(Refused):
+        several[-1].feed(heads.NEXT)
 
 
 def alive() -> int:
