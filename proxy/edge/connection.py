@@ -358,9 +358,15 @@ class ClientConnection(Timed):
         complete = self._body.complete
         if not referee.agrees(1, 1 if complete else 0):
             raise Refused(Complaint.FRAMING, "the request's bounds are ambiguous")
-        if complete and request.keep_alive:
+        if not complete:
+            return
+        if request.keep_alive and not request.chunked:
             self._referee = None
             self._gateway.referees.give(referee)
+        else:
+            # A trailer, too, can say Connection: close. For llhttp that is the end: it would refuse whatever message comes
+            # next, which must be this client's own then.
+            referee.rest()
 
     # -- reading bodies
 

@@ -65,8 +65,7 @@ class Referee:
         return self.begun == begun and self.completed == completed
 
     def rest(self) -> None:
-        """Count anew. Only between messages of which the last did not end its connection: llhttp takes no other after
-        such a one."""
+        """Between messages: count anew. llhttp takes no other after one that ended its connection."""
         self.begun = self.completed = 0
 
     def close(self) -> None:
@@ -88,7 +87,8 @@ class Referees:
         return self._spare.pop() if self._spare else Referee()
 
     def give(self, referee: Referee) -> None:
-        """Take back one whose message is complete, see `Referee.rest`."""
+        """Take back one whose message is complete and did not end its connection, neither by its head nor by a
+        trailer."""
         if len(self._spare) < _SPARE:
             referee.rest()
             self._spare.append(referee)

@@ -284,3 +284,31 @@ def test_two_clients_at_once_get_their_own_answers(stage: Stage) -> None:
             answered(quick, stage, b"GET", b'{"configs"')
         answered(slow, stage, b"POST", CODE_200)
     stage.after()
+
+
+LAST_MESSAGES = {
+    "close": plain_post(b"Connection: close"),
+    "close-after-chunks": chunked_post(chunked(b"abc"), b"Connection: close"),
+    "close-in-a-trailer": chunked_post(chunked(b"abc")[:-2] + b"Connection: close\r\n\r\n"),
+    "upgrade-in-a-trailer": chunked_post(chunked(b"abc")[:-2] + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
+    "length-in-a-trailer": chunked_post(chunked(b"abc")[:-2] + b"Content-Length: 5\r\n\r\n"),
+    "http-1.0": plain_post(version=b"1.0"),
+    "half-a-body": plain_post(body=bytes(1000))[:-500],
+    "half-a-head": plain_post()[:40],
+    "bad-chunks": chunked_post(b"zz\r\n"),
+    "nonsense": b"\0\1\2\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", LAST_MESSAGES)
+def test_however_a_connection_ends_the_next_client_is_served(stage: Stage, name: str) -> None:
+    for _ in range(3):
+        with stage.reading(), stage.client() as client:
+            client.send(LAST_MESSAGES[name])
+            if not name.startswith("half"):
+                client.read(b"POST")
+        for request in (plain_post(body=b"next"), chunked_post(chunked(b"next"))):
+            with stage.client() as client:
+                client.send(request)
+                answered(client, stage, b"POST", CODE_200)
+    stage.expect([record["body_length"] for record in stage.after()].count(4) == 6, "not each next upload arrived")
