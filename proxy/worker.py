@@ -25,6 +25,7 @@ from proxy.observe import logs
 from proxy.observe.ledger import Counter, Ledger, LedgerMemory
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Channel, Frame
+from proxy.runtime.machine import give_memory_back
 from proxy.runtime.sockets import BACKLOG, accepted, adopt
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import server_context
@@ -208,6 +209,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     faulthandler.enable()
+    give_memory_back()
     control, row, ledger, *listening = map(int, arguments)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

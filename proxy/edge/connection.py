@@ -364,8 +364,8 @@ class ClientConnection(Timed):
             self._referee = None
             self._gateway.referees.give(referee)
         else:
-            # A trailer, too, can say Connection: close. For llhttp that is the end: it would refuse whatever message comes
-            # next, which must be this client's own then.
+            # A trailer, too, can say Connection: close. For llhttp that is the end: it would refuse whatever message
+            # comes next, which must be this client's own then.
             referee.rest()
 
     # -- reading bodies

@@ -1,11 +1,20 @@
-"""What the machine allows this process: processors and file descriptors."""
+"""What the machine allows this process: processors, file descriptors, and memory that is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import resource
 from pathlib import Path
+
+# mallopt(3).
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+# The loop allocates so much for each TLS connection, and uses a page of it.
+TLS_BUFFER = 256 * 1024
+# So much free memory may stay at the end of the heap, for what comes and goes all the time.
+KEPT_FREE = 1024 * 1024
 
 # cgroup v2: "<quota> <period>" in microseconds, or "max <period>" (kernel: Documentation/admin-guide/cgroup-v2).
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -36,3 +45,13 @@ def raise_descriptor_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def give_memory_back() -> bool:
+    """Have the C library map large buffers for as long as they are in use. Left alone, glibc takes them from the heap
+    once the first was freed: then the buffer of a TLS connection covers whatever its predecessors' handshakes left
+    there, an idle one costs twice the memory, and what has ended gives none back. False where there is no mallopt."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, TLS_BUFFER) and mallopt(M_TRIM_THRESHOLD, KEPT_FREE))

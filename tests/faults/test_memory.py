@@ -3,10 +3,13 @@ no room is told so readably and comes back later."""
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from tests.conformance.cases import HOST, ORIGIN, head
 from tests.conformance.wire import Client
 from tests.faults.traffic import (
     QUIET,
@@ -132,3 +135,37 @@ def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standi
         with uploading(gateway, 3), client(gateway) as connection:
             assert_readable(connection.ask(upload(bytes(65_483))), 200)
             assert_readable(connection.ask(upload(bytes(200_000))), 503)
+
+
+def test_idle_tls_connections_cost_little_and_the_next_ones_no_more(vendor: StandIn, standin: StandIn) -> None:
+    """OpenSSL and the loop take most of it. Twice of it is what the C library's own way with large buffers makes of it,
+    once some connections have come and gone."""
+    with Gateway(QUIET, standin=vendor) as gateway:
+        with idle_over_tls(gateway, 20):
+            pass
+        before = resident(gateway.worker_pids())
+        grown = []
+        for _ in range(3):
+            with idle_over_tls(gateway, 600):
+                grown.append(resident(gateway.worker_pids()) - before)
+            assert_idle(gateway)
+        assert grown[0] / 600 < 30_000, f"{grown[0] / 600:.0f} bytes each"
+        assert grown[2] - grown[0] < 4 * MIB, f"{grown} bytes"
+
+
+@contextmanager
+def idle_over_tls(gateway: Gateway, number: int) -> Iterator[None]:
+    """So many connections that have had one answer each."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    preflight = head(
+        b"OPTIONS /sessions/v2/track?type=replay HTTP/1.1", HOST, ORIGIN, b"Access-Control-Request-Method: POST"
+    )
+    with ExitStack() as stack:
+        for _ in range(number):
+            plain = socket.create_connection(("127.0.0.1", gateway.tls_port), 10)
+            secured = stack.enter_context(context.wrap_socket(plain))
+            secured.sendall(preflight)
+            assert secured.recv(4096).startswith(b"HTTP/1.1 204 ")
+        yield

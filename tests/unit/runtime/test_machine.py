@@ -40,6 +40,11 @@ def test_this_machine_has_cores() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
 
 
+def test_the_c_library_takes_the_thresholds() -> None:
+    told = "from proxy.runtime.machine import give_memory_back as ask; print(ask())"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, check=True).stdout == b"True\n"
+
+
 def test_the_soft_limit_of_descriptors_becomes_the_hard_one() -> None:
     program = (
         "import resource, sys; from proxy.runtime.machine import raise_descriptor_limit as up;"
