@@ -35,7 +35,8 @@ class Refused(Exception):
 
 
 class Referee:
-    """Counts the messages that llhttp saw begin and end on one side of one connection."""
+    """Counts the messages that llhttp saw begin and end: of one side of a connection, or since it was last taken from
+    the spare ones (`Referees`)."""
 
     __slots__ = ("_feed", "begun", "completed")
 
