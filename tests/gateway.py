@@ -65,10 +65,16 @@ def eventually(check: Callable[[], T | Literal[False] | None], seconds: float = 
         time.sleep(0.02)
 
 
+_given: set[int] = set()  # ports that this process has asked for
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on at this moment."""
+    """A TCP port that nobody listens on at this moment, and another one each time."""
     while True:
         port = random.choice(PORTS)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))
@@ -187,6 +193,7 @@ class Gateway:
             text = self.log_text()
             self._kill()
             if attempt == START_ATTEMPTS or "in use" not in text:
+                self._folder.cleanup()
                 raise AssertionError(f"the gateway did not start (exit code {self._returncode}):\n{text}")
         raise AssertionError("unreachable")
 
