@@ -33,13 +33,13 @@ def loaded(pids: Iterable[int], upstream: Iterable[int], cores: Cores, load: Cal
     before = Account.now(proxies, upstreams, cores)
     found = load()
     if not found.requests:
-        raise RuntimeError(f"nothing was answered: {found.first_error or 'no error told'}")
+        raise RuntimeError(f"nothing was answered: {found.failures or 'no error told'}")
     spent = Account.now(proxies, upstreams, cores).since(before)
     micros = 1e6 / max(found.requests, 1)
     return Round(
         requests=found.requests,
         errors=found.errors,
-        first_error=found.first_error,
+        failures=found.failures,
         per_second=found.requests / found.seconds,
         cpu_us=sum(spent.proxies.values()) * micros,
         busiest_us=max(spent.proxies.values(), default=0.0) * micros,

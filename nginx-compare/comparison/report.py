@@ -26,6 +26,7 @@ def markdown(table: Table, plots: Sequence[tuple[str, str]] = ()) -> str:
         *_section("Memory", MEMORY_WORDS, _memory(table)),
         *_section("Two workers", PAIR_WORDS, _pairs(table)),
         *(part for one in table.gateways for part in _budget(table, one)),
+        *_section("Requests that failed", FAILURE_WORDS, _failures(table)),
         *_section("Not measured", "", _obstacles(table)),
         *_section("Where it was measured", "", _facts(table)),
     ]
@@ -54,6 +55,9 @@ PAIR_WORDS = (
     "CPU microseconds of the busiest process per request that the system served. With two workers at twice the rate it "
     "should be half: `scaling` is the one divided by the other, so what two workers could carry with a core each."
 )
+
+
+FAILURE_WORDS = "Of all rounds together; what failed in the round with the most."
 
 
 def _section(title: str, words: str, rows: list[list[str]]) -> list[str]:
@@ -187,6 +191,18 @@ def _unknown(lines: Sequence[Line], measured: Sequence[Line]) -> str:
     if len(lines) > len(measured):
         return f"{len(lines)} more limits were not measured in this run."
     return f"Not measured in this run: {'; '.join(line.what for line in lines)}." if lines else ""
+
+
+def _failures(table: Table) -> list[list[str]]:
+    rows = [["scenario", "system", "failed", "answered", "what"]]
+    for cell in table.cells:
+        wrong = sum(one.errors for one in cell.rounds)
+        if wrong:
+            answered = sum(one.requests for one in cell.rounds)
+            what = max(cell.rounds, key=lambda one: one.errors).failures.replace("|", "/")
+            title = table.titles.get(cell.scenario, cell.scenario)
+            rows.append([title, cell.system, f"{wrong:,}", f"{answered:,}", what])
+    return rows
 
 
 def _obstacles(table: Table) -> list[list[str]]:

@@ -37,7 +37,7 @@ class Round:
 
     requests: int = 0
     errors: int = 0
-    first_error: str = ""
+    failures: str = ""
     per_second: float = 0.0
     cpu_us: float = 0.0
     busiest_us: float = 0.0

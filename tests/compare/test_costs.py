@@ -67,7 +67,7 @@ def test_every_cell_of_the_smoke_run_is_measured_without_an_error(table: Table) 
     wanted = {(name, one.name) for one in chosen("smoke", [], [], []) for name in one.systems}
     assert {(cell.system, cell.scenario) for cell in table.cells} == wanted
     assert [cell.why_not for cell in table.cells if cell.why_not] == []
-    assert [one.first_error for cell in table.cells for one in cell.rounds if one.errors] == []
+    assert [one.failures for cell in table.cells for one in cell.rounds if one.errors] == []
     assert all(len(cell.rounds) == PLANS["smoke"].rounds for cell in table.cells)
 
 

@@ -57,9 +57,10 @@ class TestStatistics:
     def test_percentiles(self, share: float, value: int) -> None:
         assert percentile(list(range(100, 0, -1)), share) == value
 
-    def test_an_outcome_is_in_milliseconds_and_names_the_first_error(self) -> None:
-        found = outcome([0.001, 0.002, 0.003], 1.0, ["status 500", "status 502"], cpu=0.5)
-        assert (found.requests, found.errors, found.first_error, found.p50) == (3, 2, "status 500", 2.0)
+    def test_an_outcome_is_in_milliseconds_and_tells_what_failed(self) -> None:
+        found = outcome([0.001, 0.002, 0.003], 1.0, ["status 502", "status 500", "status 500"], cpu=0.5)
+        assert (found.requests, found.errors, found.p50) == (3, 3, 2.0)
+        assert found.failures == "2 × status 500; 1 × status 502"
 
     def test_a_table_survives_its_file(self, tmp_path: Path) -> None:
         table = table_of(cell("gateway", 1, 2), Cell("caddy", "post-2k", why_not="status 413"))
@@ -145,6 +146,12 @@ class TestBudget:
             for name, busy in (("single-open", 100), ("pair-open", 50))
         )
         assert scaling(table_of(one, two), "gateway") == 2
+
+    def test_the_report_says_what_failed(self) -> None:
+        some, more = Round(requests=10, errors=1, failures="1 × a|b"), Round(requests=20, errors=3, failures="3 × c")
+        report = markdown(table_of(Cell("gateway", "post-2k", [some, more]), Cell("caddy", "post-2k", [Round()])))
+        assert "| post-2k | gateway | 4 | 30 | 3 × c |" in report
+        assert "| post-2k | caddy | 0" not in report
 
     def test_the_report_says_what_is_missed(self) -> None:
         report = markdown(table_of(cell("gateway", 300), cell(BASELINE, 100)))

@@ -99,7 +99,8 @@ class OpenLoop:
         while self._in_hand() and time.perf_counter() < ends + PATIENCE:
             self._serve(0.1)
             self._send_waiting()
-        self._errors += ["no answer in time"] * (len(self._waiting) + self._in_hand())
+        self._errors += ["no answer in time"] * self._in_hand()
+        self._errors += ["not sent: every connection waits for an answer"] * len(self._waiting)
         took, used = time.perf_counter() - begun, time.process_time() - used
         return outcome(self._latencies, took, self._errors, cpu=used, requests=self._answered)
 

@@ -10,17 +10,19 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from comparison import COMPARE
 
+KINDS = 5  # of failures that are told apart
 GRACE_SECONDS = 60.0  # beyond the time that a load was asked to take
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`requests` answered with 2xx within `seconds`, `errors` that were not, and `first_error` in words.
+    """`requests` answered with 2xx within `seconds`, `errors` that were not, and `failures`: which, most frequent first.
 
     Latencies are in milliseconds. `cpu` is what the generator itself needed meanwhile, in seconds. `resumed` counts TLS
     sessions taken up again.
@@ -33,7 +35,7 @@ class Outcome:
     p99: float
     p999: float
     cpu: float = 0.0
-    first_error: str = ""
+    failures: str = ""
     resumed: int = 0
 
 
@@ -50,7 +52,9 @@ def outcome(
     when more were answered than are counted."""
     p50, p99, p999 = (1000 * percentile(latencies, share) for share in (0.5, 0.99, 0.999))
     answered = len(latencies) if requests is None else requests
-    return Outcome(answered, seconds, len(errors), p50, p99, p999, cpu, "".join(errors[:1]), resumed)
+    kinds = Counter(errors).most_common(KINDS)
+    failures = "; ".join(f"{number:,} × {text}" for text, number in kinds)
+    return Outcome(answered, seconds, len(errors), p50, p99, p999, cpu, failures, resumed)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
