@@ -22,6 +22,7 @@ class LimitsInUse:
         "interim_answers",
         "requests_per_connection",
         "retry_body",
+        "upstream_connecting",
         "upstream_connections",
         "upstream_idle",
     )
@@ -38,6 +39,7 @@ class LimitsInUse:
         self.interim_answers: int = limits.interim_answers
         self.requests_per_connection: int = limits.requests_per_connection
         self.retry_body: int = limits.retry_body
+        self.upstream_connecting: int = limits.upstream_connecting
         self.upstream_connections: int = limits.upstream_connections
         self.upstream_idle: int = limits.upstream_idle
 

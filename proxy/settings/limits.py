@@ -43,6 +43,7 @@ class Limits(Section):
     exchange_bytes: Annotated[int, size(RETRY_MARGIN, GIB)] = 512 * KIB
     retry_body: Annotated[int, size(0, GIB)] = 128 * KIB
     upstream_connections: Annotated[int, whole(1, COUNT_MAX)] = 1024
+    upstream_connecting: Annotated[int, whole(1, COUNT_MAX)] = 64
     upstream_idle: Annotated[int, whole(0, COUNT_MAX)] = 64
     answer_head: Annotated[int, size(KIB, MIB)] = 32 * KIB
     answer_fields: Annotated[int, whole(10, 10_000)] = 100

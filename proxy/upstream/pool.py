@@ -47,7 +47,7 @@ class Pool:
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.open)
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
-        self._waiting: dict[Carrier, None] = {}  # in the order of their coming
+        self._waiting: dict[Carrier, float] = {}  # since when, in the order of their coming
         self._connecting: int = 0
         self.read_buffer = memoryview(bytearray(READ_BUFFER if peer.tls else 0))
         self._closed = False
@@ -69,16 +69,16 @@ class Pool:
             if connection.usable:
                 carrier.connected(connection)
                 return
-        if len(self._open) + self._connecting >= self.limits.upstream_connections:
+        if len(self._open) + max(self._connecting, len(self._waiting)) >= self.limits.upstream_connections:
             carrier.upstream_failed(FailureKind.POOL_FULL)
             return
         # One that waits may be served by a connection that others give back; the attempt made for it is then
         # to spare. As many of those as may be kept idle are enough.
         spare = self._connecting - len(self._waiting)
-        self._waiting[carrier] = None
-        if spare < max(self.limits.upstream_idle, 1):
-            self._connecting += 1
-            spawn(self._connect(carrier), "upstream-connect")
+        self._waiting[carrier] = monotonic()
+        # A crowd that comes at once must not make a handshake each: they would all be late, and the next crowd larger.
+        if spare < max(self.limits.upstream_idle, 1) and self._connecting < self.limits.upstream_connecting:
+            self._begin()
 
     def forget(self, carrier: Carrier) -> None:
         """The carrier no longer wants a connection."""
@@ -124,7 +124,11 @@ class Pool:
     # -- for the worker
 
     def tick(self) -> None:
-        """Once a second: names are asked again even while no connection is opened."""
+        """Once a second: names are asked again even while no connection is opened, and who has waited as long as an
+        attempt may take, without one being made for it, waits no longer."""
+        patience = monotonic() - self._timeouts.connect
+        while len(self._waiting) > self._connecting and next(iter(self._waiting.values())) < patience:
+            self._next().upstream_failed(FailureKind.POOL_FULL)
         if self._open and self._resolver.due:
             spawn(self._refresh(), "upstream-resolve")
 
@@ -154,8 +158,12 @@ class Pool:
         del self._waiting[carrier]
         return carrier
 
-    async def _connect(self, carrier: Carrier) -> None:
-        """Open a connection for `carrier`, or for whoever waits when it is ready."""
+    def _begin(self) -> None:
+        self._connecting += 1
+        spawn(self._connect(), "upstream-connect")
+
+    async def _connect(self) -> None:
+        """Open a connection for whoever waits longest when it is ready."""
         connection: UpstreamConnection | None = None
         kind = FailureKind.INTERNAL
         limit = self._timeouts.connect
@@ -168,29 +176,25 @@ class Pool:
         finally:
             self._connecting -= 1
             if connection is not None:
-                self._opened(connection, carrier)
+                self._opened(connection)
             else:
-                self._not_opened(kind, carrier)
+                self._not_opened(kind)
+            if len(self._waiting) > self._connecting:
+                self._begin()
 
-    def _opened(self, connection: UpstreamConnection, carrier: Carrier) -> None:
+    def _opened(self, connection: UpstreamConnection) -> None:
         self._ledger.count(Counter.UPSTREAM_CONNECTS)
         self._open.add(connection)
         self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
-        if carrier in self._waiting:
-            del self._waiting[carrier]
-            carrier.connected(connection)
-        else:  # served meanwhile, or gone
-            self.release(connection)
+        self.release(connection)
 
-    def _not_opened(self, kind: FailureKind, carrier: Carrier) -> None:
-        """Whose attempt it was fails with it; another one only if no attempt is left for it."""
+    def _not_opened(self, kind: FailureKind) -> None:
+        """One fails with it, unless as many attempts are left as are waiting."""
         self._ledger.count(Counter.UPSTREAM_CONNECT_FAILURES)
+        carrier = self._next() if len(self._waiting) > self._connecting else None
         self._note(self._breaker.failed(monotonic()))
-        if carrier in self._waiting:
-            del self._waiting[carrier]
+        if carrier is not None:
             carrier.upstream_failed(kind)
-        elif len(self._waiting) > self._connecting:
-            self._next().upstream_failed(kind)
 
     async def _try_addresses(self) -> tuple[UpstreamConnection | None, FailureKind]:
         kind = FailureKind.RESOLVE
@@ -253,3 +257,7 @@ class Pool:
         _log.warning("circuit breaker of %s: %s", self._peer, transition.name.lower())
         if transition is Transition.OPENED:
             self._ledger.count(Counter.BREAKER_OPENED)
+        if transition is not Transition.CLOSED:
+            # Attempts that are under way go on; for nobody else will one be made.
+            while len(self._waiting) > self._connecting:
+                self._next().upstream_failed(FailureKind.BREAKER_OPEN)

@@ -286,6 +286,94 @@ def test_everybody_in_the_queue_is_told_of_the_failure_once() -> None:
     run(main)
 
 
+def test_a_crowd_waits_for_the_few_connections_that_are_being_opened() -> None:
+    async def main() -> None:
+        async with stage() as one:
+            pool = one.pool(limits={"upstream_connecting": 4})
+            carriers = [Carrier() for _ in range(300)]
+            for carrier in carriers:
+                pool.acquire(carrier)
+            assert pool._connecting == 4
+            while not all(carrier.complete for carrier in carriers):
+                assert pool._connecting <= 4
+                assert not any(carrier.failures for carrier in carriers)
+                await asyncio.sleep(0)
+            assert len(one.vendor.requests) == 300
+            assert pool._waiting == {}
+
+    run(main)
+
+
+def test_a_crowd_before_a_slow_upstream_gets_a_connection_each() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with stage(Vendor(script=slow)) as one:
+            pool = one.pool(limits={"upstream_connecting": 3})
+            carriers = [Carrier() for _ in range(20)]
+            for carrier in carriers:
+                pool.acquire(carrier)
+            await eventually(lambda: pool.gauges()[0] == 20)
+            slow.go.set()
+            for carrier in carriers:
+                assert (await carrier.ended()).complete
+
+    run(main)
+
+
+def test_a_crowd_before_a_dead_upstream_is_told_at_once_when_the_breaker_opens() -> None:
+    async def main() -> None:
+        async with stage() as one:
+            limits = {"upstream_connecting": 2}
+            pool = one.pool(connect=f"127.0.0.1:{free_port()}", breaker={"failures": 3, "open": "1h"}, limits=limits)
+            carriers = [Carrier() for _ in range(50)]
+            for carrier in carriers:
+                pool.acquire(carrier)
+            for carrier in carriers:
+                await carrier.ended()
+            kinds = [kind for carrier in carriers for kind in carrier.failures]
+            assert len(kinds) == 50
+            assert 3 <= kinds.count(FailureKind.CONNECT_REFUSED) <= 4
+            assert kinds.count(FailureKind.BREAKER_OPEN) == 50 - kinds.count(FailureKind.CONNECT_REFUSED)
+            await eventually(lambda: pool._connecting == 0)
+
+    run(main)
+
+
+def test_nobody_in_a_crowd_waits_longer_than_an_attempt_may_take() -> None:
+    async def main() -> None:
+        with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as listening:
+            address = listening.getsockname()
+            fillers = [socket.socket() for _ in range(4)]
+            try:
+                for filler in fillers:
+                    filler.setblocking(False)
+                    filler.connect_ex(address)
+                async with stage() as one:
+                    limits = {"upstream_connecting": 1}
+                    times = {"connect": "500ms"}
+                    connect = f"127.0.0.1:{address[1]}"
+                    pool = one.pool(connect=connect, timeouts=times, limits=limits, breaker={"failures": 0})
+                    carriers = [Carrier() for _ in range(4)]
+                    for carrier in carriers:
+                        pool.acquire(carrier)
+                    pool.tick()
+                    assert not any(carrier.failures for carrier in carriers)
+                    await carriers[0].ended()
+                    assert ticked(pool)
+                    for carrier in carriers:
+                        await carrier.ended()
+                    kinds = [carrier.failures for carrier in carriers]
+                    assert kinds[0] == [FailureKind.CONNECT_TIMEOUT]
+                    assert kinds[1:3] == [[FailureKind.POOL_FULL]] * 2
+                    # The last one has an attempt of its own by then.
+                    assert kinds[3] == [FailureKind.CONNECT_TIMEOUT]
+            finally:
+                for filler in fillers:
+                    filler.close()
+
+    run(main)
+
+
 def test_an_upstream_that_keeps_failing_is_left_alone_and_then_tried_by_one() -> None:
     async def main() -> None:
         port = free_port()
