@@ -20,8 +20,9 @@ never goes to another region's upstream.
 
 Layers, from the top; each may use those below it, none those above or beside it:
 `cli` | `supervisor` | `worker` | `edge`, `admin` | `upstream` | `runtime`, `observe` | `exchange` | `policy` |
-`settings`, `wire` | `model`. `standin`, the stand-in vendor, stands apart.
-Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`.
+`settings`, `wire`, `spool` | `model`. `standin`, the stand-in vendor, stands apart.
+Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`, `spool.segment`.
+`spool` is the file format of the archive's spool so far; nothing is archived yet.
 
 Words: *client* and *upstream* are the two sides (an "origin" is only ever the CORS field). A *request* and
 its *answer* are an *exchange*; each has a *head* and a *body*. A *verdict* admits or *rejects* (we chose);
