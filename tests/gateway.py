@@ -65,7 +65,7 @@ def eventually(check: Callable[[], T | Literal[False] | None], seconds: float = 
         time.sleep(0.02)
 
 
-_given: set[int] = set()  # ports that this process has asked for
+_given: set[int] = set()  # ports that this process was given
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -32,6 +33,18 @@ class Slow:
 def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         return int(taken.getsockname()[1])
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """The port of a listening socket whose queue is full: it drops further calls, as a dead host does."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield int(listening.getsockname()[1])
 
 
 def ticked(pool: Pool) -> bool:
@@ -253,21 +266,11 @@ def test_an_upstream_that_refuses_is_told_as_such() -> None:
 
 def test_an_upstream_that_does_not_answer_the_call_is_given_up() -> None:
     async def main() -> None:
-        # A listening socket whose queue is full drops further calls, as a dead host does.
-        with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as listening:
-            address = listening.getsockname()
-            fillers = [socket.socket() for _ in range(4)]
-            try:
-                for filler in fillers:
-                    filler.setblocking(False)
-                    filler.connect_ex(address)
-                async with stage() as one:
-                    pool = one.pool(connect=f"127.0.0.1:{address[1]}", timeouts={"connect": "200ms"})
-                    carrier = await one.carry(pool)
-                    assert carrier.failures == [FailureKind.CONNECT_TIMEOUT]
-            finally:
-                for filler in fillers:
-                    filler.close()
+        with deaf_port() as port:
+            async with stage() as one:
+                pool = one.pool(connect=f"127.0.0.1:{port}", timeouts={"connect": "200ms"})
+                carrier = await one.carry(pool)
+                assert carrier.failures == [FailureKind.CONNECT_TIMEOUT]
 
     run(main)
 
@@ -341,36 +344,26 @@ def test_a_crowd_before_a_dead_upstream_is_told_at_once_when_the_breaker_opens()
 
 def test_nobody_in_a_crowd_waits_longer_than_an_attempt_may_take() -> None:
     async def main() -> None:
-        with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as listening:
-            address = listening.getsockname()
-            fillers = [socket.socket() for _ in range(4)]
-            try:
-                for filler in fillers:
-                    filler.setblocking(False)
-                    filler.connect_ex(address)
-                async with stage() as one:
-                    limits = {"upstream_connecting": 1}
-                    times = {"connect": "1s"}
-                    connect = f"127.0.0.1:{address[1]}"
-                    pool = one.pool(connect=connect, timeouts=times, limits=limits, breaker={"failures": 0})
-                    carriers = [Carrier() for _ in range(4)]
-                    for carrier in carriers:
-                        pool.acquire(carrier)
-                    pool.tick()
-                    assert not any(carrier.failures for carrier in carriers)
-                    await carriers[0].ended()
-                    await asyncio.sleep(0.05)  # the loop's clock is up to a millisecond behind the pool's
-                    assert ticked(pool)
-                    for carrier in carriers:
-                        await carrier.ended()
-                    kinds = [carrier.failures for carrier in carriers]
-                    assert kinds[0] == [FailureKind.CONNECT_TIMEOUT]
-                    assert kinds[1:3] == [[FailureKind.POOL_FULL]] * 2
-                    # The last one has an attempt of its own by then.
-                    assert kinds[3] == [FailureKind.CONNECT_TIMEOUT]
-            finally:
-                for filler in fillers:
-                    filler.close()
+        limits, times = {"upstream_connecting": 1}, {"connect": "1s"}
+        with deaf_port() as port:
+            async with stage() as one:
+                connect = f"127.0.0.1:{port}"
+                pool = one.pool(connect=connect, timeouts=times, limits=limits, breaker={"failures": 0})
+                carriers = [Carrier() for _ in range(4)]
+                for carrier in carriers:
+                    pool.acquire(carrier)
+                pool.tick()
+                assert not any(carrier.failures for carrier in carriers)
+                await carriers[0].ended()
+                await asyncio.sleep(0.05)  # the loop's clock is up to a millisecond behind the pool's
+                pool.tick()
+                for carrier in carriers:
+                    await carrier.ended()
+                kinds = [carrier.failures for carrier in carriers]
+                assert kinds[0] == [FailureKind.CONNECT_TIMEOUT]
+                assert kinds[1:3] == [[FailureKind.POOL_FULL]] * 2
+                # The last one has an attempt of its own by then.
+                assert kinds[3] == [FailureKind.CONNECT_TIMEOUT]
 
     run(main)
 
