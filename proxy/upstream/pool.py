@@ -26,6 +26,8 @@ from proxy.upstream.resolver import Resolver, Unresolvable
 from proxy.upstream.tls import client_context
 from proxy.wire.answer import AnswerReader
 
+# Those who wait for a connection are given new ones in steps, so far apart.
+STEP_SECONDS: Final = 0.005
 # As much as an answer's read takes at once; a larger one takes several.
 READ_BUFFER: Final = 64 * 1024
 
@@ -49,6 +51,8 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._waiting: dict[Carrier, float] = {}  # since when, in the order of their coming
         self._connecting: int = 0
+        self._stride: int = 1  # how many are opened in the next step
+        self._next_step: asyncio.TimerHandle | None = None
         self.read_buffer = memoryview(bytearray(READ_BUFFER if peer.tls else 0))
         self._closed = False
         self._aborted = False
@@ -72,13 +76,14 @@ class Pool:
         if len(self._open) + max(self._connecting, len(self._waiting)) >= self.limits.upstream_connections:
             carrier.upstream_failed(FailureKind.POOL_FULL)
             return
-        # One that waits may be served by a connection that others give back; the attempt made for it is then
-        # to spare. As many of those as may be kept idle are enough.
-        spare = self._connecting - len(self._waiting)
         self._waiting[carrier] = monotonic()
-        # A crowd that comes at once must not make a handshake each: they would all be late, and the next crowd larger.
-        if spare < max(self.limits.upstream_idle, 1) and self._connecting < self.limits.upstream_connecting:
-            self._begin()
+        if self._next_step is not None:
+            return
+        if self._open or self._connecting:
+            # One of those is most often given back sooner than another could be opened.
+            self._next_step = asyncio.get_running_loop().call_later(STEP_SECONDS, self._step)
+        else:
+            self._step()
 
     def forget(self, carrier: Carrier) -> None:
         """The carrier no longer wants a connection."""
@@ -145,6 +150,9 @@ class Pool:
     def abort(self) -> None:
         """Close everything now."""
         self._closed = self._aborted = True
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
         while self._waiting:
             self._next().upstream_failed(FailureKind.DRAIN_TIMEOUT)
         for connection in list(self._open):
@@ -158,9 +166,21 @@ class Pool:
         del self._waiting[carrier]
         return carrier
 
-    def _begin(self) -> None:
-        self._connecting += 1
-        spawn(self._connect(), "upstream-connect")
+    def _step(self) -> None:
+        """Open connections for those who wait, 1, then 2, then 4, until nobody does for whom none is being opened.
+
+        A handshake costs as much as ten requests. A crowd that made one for each of its members would hold up everybody
+        behind it, itself included, while those that are given back meanwhile could have served most of it."""
+        self._next_step = None
+        room = self.limits.upstream_connecting - self._connecting
+        for _ in range(min(len(self._waiting) - self._connecting, room, self._stride)):
+            self._connecting += 1
+            spawn(self._connect(), "upstream-connect")
+        if len(self._waiting) > self._connecting:
+            self._stride = min(self._stride * 2, self.limits.upstream_connecting)
+            self._next_step = asyncio.get_running_loop().call_later(STEP_SECONDS, self._step)
+        else:
+            self._stride = 1
 
     async def _connect(self) -> None:
         """Open a connection for whoever waits longest when it is ready."""
@@ -179,8 +199,8 @@ class Pool:
                 self._opened(connection)
             else:
                 self._not_opened(kind)
-            if len(self._waiting) > self._connecting:
-                self._begin()
+            if len(self._waiting) > self._connecting and self._next_step is None:
+                self._step()
 
     def _opened(self, connection: UpstreamConnection) -> None:
         self._ledger.count(Counter.UPSTREAM_CONNECTS)

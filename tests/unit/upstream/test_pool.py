@@ -150,7 +150,7 @@ def test_one_who_leaves_the_queue_is_not_called() -> None:
             pool.forget(first)
             pool.forget(first)
             await second.ended()
-            await eventually(lambda: pool.gauges()[:2] == (2, 2))
+            await eventually(lambda: pool.gauges()[:2] == (1, 1))
             assert (first.connections, first.failures) == (0, [])
 
     run(main)
@@ -165,6 +165,7 @@ def test_no_more_connections_are_opened_than_the_limit() -> None:
             for carrier in carriers:
                 pool.acquire(carrier)
             assert [carrier.failures for carrier in carriers[3:]] == [[FailureKind.POOL_FULL]] * 2
+            await eventually(lambda: pool.gauges()[0] == 3)
             slow.go.set()
             for carrier in carriers[:3]:
                 assert (await carrier.ended()).complete
@@ -296,13 +297,46 @@ def test_a_crowd_waits_for_the_few_connections_that_are_being_opened() -> None:
             carriers = [Carrier() for _ in range(300)]
             for carrier in carriers:
                 pool.acquire(carrier)
-            assert pool._connecting == 4
+            assert pool._connecting == 1
             while not all(carrier.complete for carrier in carriers):
                 assert pool._connecting <= 4
                 assert not any(carrier.failures for carrier in carriers)
                 await asyncio.sleep(0)
             assert len(one.vendor.requests) == 300
             assert pool._waiting == {}
+
+    run(main)
+
+
+def test_those_who_wait_are_given_connections_in_growing_steps() -> None:
+    async def main() -> None:
+        async with stage(Vendor(script=Slow())) as one:
+            pool = one.pool(limits={"upstream_connecting": 10})
+            carriers = [Carrier() for _ in range(20)]
+            for carrier in carriers:
+                pool.acquire(carrier)
+            opening = [pool._connecting]
+            for _ in range(5):
+                pool._step()
+                opening.append(pool._connecting)
+            assert opening == [1, 2, 4, 8, 10, 10]
+            pool.abort()
+
+    run(main)
+
+
+def test_a_connection_that_is_being_opened_serves_who_comes_meanwhile() -> None:
+    async def main() -> None:
+        async with stage() as one:
+            pool = one.pool()
+            for number in range(5):
+                carrier = Carrier()
+                pool.acquire(carrier)
+                if number < 4:
+                    pool.forget(carrier)
+            assert pool._connecting == 1
+            await carrier.ended()
+            assert len(one.vendor.visits) == 1
 
     run(main)
 
