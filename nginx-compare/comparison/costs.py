@@ -20,8 +20,8 @@ from comparison import ROOT, machine, measuring
 from comparison.asking import ask, refusal
 from comparison.machine import Cores
 from comparison.peers import Running
-from comparison.results import Cell, Round, Table
-from comparison.scenarios import CAPACITY, DIRECT, Scenario, Setting
+from comparison.results import CPU_US, PER_SECOND, Cell, Round, Table
+from comparison.scenarios import ARRIVALS, CLOSED, DIRECT, Scenario, Setting
 from comparison.systems import System
 from comparison.upstream import Upstream, upstream
 
@@ -166,22 +166,28 @@ class Harness:
 
     def _capacity(self, scenario: Scenario, name: str, stage: Stage) -> float:
         """Requests per second: the system's own, or the lowest of those whose latencies are compared at one rate."""
+        if scenario.name == ARRIVALS.name:
+            return self._measured(CLOSED, name, stage).value(PER_SECOND)
         if not scenario.same_rate:
             return self._own_capacity(name, stage)
         compared = [one for one in scenario.systems if one in stage.systems and one != DIRECT]
         return min(self._own_capacity(one, stage) for one in compared)
 
     def _own_capacity(self, name: str, stage: Stage) -> float:
-        """Of one worker, as measured in this run, or now for a moment."""
-        if not self.table.measured(name, CAPACITY.name):
-            self._enter(CAPACITY)
-            cell = Cell(name, CAPACITY.name)
+        """Of one worker. A closed loop gets more through: there, a process that wakes finds several requests."""
+        return 1e6 / self._measured(ARRIVALS, name, stage).value(CPU_US)
+
+    def _measured(self, scenario: Scenario, name: str, stage: Stage) -> Cell:
+        """A cell as measured in this run, or now for a moment."""
+        if not self.table.measured(name, scenario.name):
+            self._enter(scenario)
+            cell = Cell(name, scenario.name)
             self.table.cells.append(cell)
             with tempfile.TemporaryDirectory() as folder:
-                self._take_turn(CAPACITY, cell, stage, Path(folder))
-        found = self.table.measured(name, CAPACITY.name)
-        assert found, f"{name} has no capacity: {CAPACITY.name} can't be measured"
-        return found.value(lambda one: one.per_second)
+                self._take_turn(scenario, cell, stage, Path(folder))
+        found = self.table.measured(name, scenario.name)
+        assert found, f"{name} has no capacity: {scenario.name} can't be measured"
+        return found
 
     @property
     def _names(self) -> set[str]:

@@ -34,7 +34,8 @@ class Setting:
 @dataclass(frozen=True)
 class Scenario:
     """One row. `size` is a body's in bytes. `rate` is the share of a capacity at which requests arrive (open loop):
-    each system's own, or for all the lowest of those that are compared. `mixed`: a connection carries the requests of
+    each system's own, or for all the lowest of those that are compared. Capacity is what a core carries of requests that
+    arrive one by one, as measured by ARRIVALS. `mixed`: a connection carries the requests of
     many visitors, as those of a load balancer in front do, so that no head is like the one before it. `systems` are
     those that a full run asks, `quick` those of a quick one."""
 
@@ -106,6 +107,15 @@ SCENARIOS = (
     Scenario("clients-100", "upload of 2 KB, 100 clients", clients=100),
     Scenario("clients-1000", "upload of 2 KB, 1,000 clients", clients=1000),
     Scenario(
+        "arrivals",
+        "upload of 2 KB, arriving one by one",
+        "open",
+        clients=LINES,
+        rate=0.5,
+        systems=(*PAIR, "haproxy"),
+        quick=PAIR,
+    ),
+    Scenario(
         "open-same",
         "upload of 2 KB at half the capacity of the slowest",
         "open",
@@ -125,5 +135,7 @@ SCENARIOS = (
     Scenario("single-open", "one worker at 30 % of its capacity", "open", clients=MANY, rate=0.3),
     Scenario("pair-open", "two workers at twice that rate", "open", clients=MANY, rate=0.6, setting=TWO),
 )
-SMOKE = ("rest", "post-2k", "sessions", "resumption", "open-same")
-CAPACITY = next(one for one in SCENARIOS if one.name == "post-2k")  # whose requests per second are the capacity
+SMOKE = ("rest", "post-2k", "sessions", "resumption", "arrivals", "open-same")
+CLOSED = next(one for one in SCENARIOS if one.name == "post-2k")
+# Asked for its share of what CLOSED got through; its CPU time per request is what capacities follow from.
+ARRIVALS = next(one for one in SCENARIOS if one.name == "arrivals")

@@ -36,9 +36,9 @@ init = function()
   end
 end
 done = function(summary, latency)
-  local broken = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
-  io.write(string.format("FOUND %d %d %d %d %d %d %d\\n", summary.requests, summary.duration, summary.errors.status,
-    broken, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+  local broken = summary.errors.connect + summary.errors.read + summary.errors.write
+  io.write(string.format("FOUND %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration, summary.errors.status,
+    broken, summary.errors.timeout, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """
 GRACE_SECONDS = 30.0
@@ -66,10 +66,11 @@ def load(
 
 
 def _read(text: str, cpu: float) -> Outcome:
-    total, micros, bad, broken, p50, p99, p999 = map(int, text.rpartition("FOUND ")[2].split())
-    complaint = f"{bad} answers with 4xx or 5xx, {broken} connections broken" if bad or broken else ""
+    total, micros, bad, broken, late, p50, p99, p999 = map(int, text.rpartition("FOUND ")[2].split())
+    kinds = ((bad, "answers with 4xx or 5xx"), (broken, "connections broken"), (late, "waits of more than 2 s"))
+    complaint = ", ".join(f"{number} {what}" for number, what in kinds if number)
     seconds = micros / 1e6
-    return Outcome(total - bad, seconds, bad + broken, p50 / 1000, p99 / 1000, p999 / 1000, cpu, complaint)
+    return Outcome(total - bad, seconds, bad + broken + late, p50 / 1000, p99 / 1000, p999 / 1000, cpu, complaint)
 
 
 def _children_cpu() -> float:
