@@ -166,7 +166,7 @@ class Harness:
 
     def _capacity(self, scenario: Scenario, name: str, stage: Stage) -> float:
         """Requests per second: the system's own, or the lowest of those whose latencies are compared at one rate."""
-        if scenario.name == ARRIVALS.name:
+        if scenario.name == ARRIVALS.name:  # what capacities follow from can't be asked for a share of one
             return self._measured(CLOSED, name, stage).value(PER_SECOND)
         if not scenario.same_rate:
             return self._own_capacity(name, stage)

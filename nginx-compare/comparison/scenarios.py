@@ -35,9 +35,9 @@ class Setting:
 class Scenario:
     """One row. `size` is a body's in bytes. `rate` is the share of a capacity at which requests arrive (open loop):
     each system's own, or for all the lowest of those that are compared. Capacity is what a core carries of requests that
-    arrive one by one, as measured by ARRIVALS. `mixed`: a connection carries the requests of
-    many visitors, as those of a load balancer in front do, so that no head is like the one before it. `systems` are
-    those that a full run asks, `quick` those of a quick one."""
+    arrive one by one, as measured by ARRIVALS. `mixed`: a connection carries the requests of many visitors, as those of
+    a load balancer in front do, so that no head is like the one before it. `systems` are those that a full run asks,
+    `quick` those of a quick one."""
 
     name: str
     title: str

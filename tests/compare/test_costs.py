@@ -7,6 +7,8 @@ import itertools
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -135,6 +137,27 @@ def test_visitors_keep_to_their_connection_unless_they_are_mixed(mixed: bool, st
     assert len({target for one in used for target in one}) == (16 if mixed else 8)
     repeated = [first == second for one in used for first, second in itertools.pairwise(one)]
     assert not any(repeated) if mixed else all(repeated)
+
+
+def test_an_answer_that_comes_late_is_told_apart_from_a_broken_connection(tmp_path: Path) -> None:
+    request = traffic.preflight(1)
+    with socket.create_server(("127.0.0.1", 0)) as late:
+
+        def serve() -> None:
+            late.accept()[0].close()  # wrk tries an address before it uses it
+            client, _ = late.accept()
+            with client:
+                assert client.recv(len(request), socket.MSG_WAITALL) == request
+                time.sleep(wrk.LATE_SECONDS + 0.2)
+                client.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                assert client.recv(len(request), socket.MSG_WAITALL) == request  # and closes without an answer
+
+        server = threading.Thread(target=serve)
+        server.start()
+        found = wrk.load([request], f"http://127.0.0.1:{late.getsockname()[1]}", 1, wrk.LATE_SECONDS + 1, tmp_path)
+        server.join()
+    assert found.requests == 1
+    assert found.failures == f"1 connections broken, 1 answers after more than {wrk.LATE_SECONDS} s"
 
 
 def test_a_system_that_breaks_down_is_a_marked_cell_and_the_others_go_on(tmp_path: Path) -> None:

@@ -8,20 +8,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import pytest
 from comparison import RESULTS, accounts
 from comparison.budget import Line, added_ratio, budget, scaling
+from comparison.costs import PLANS, Harness, Stage
 from comparison.load import traffic
 from comparison.load.answer import status_of
 from comparison.load.outcome import outcome, percentile
+from comparison.peers import Running
 from comparison.plot import chart
 from comparison.publish import BEGIN, END, README, rendered, with_results
 from comparison.report import grid, markdown
 from comparison.results import CPU_US, Cell, Round, Table, load
-from comparison.scenarios import ALL, BASELINE, DIRECT, PAIR, SCENARIOS, SIZES
+from comparison.scenarios import ALL, ARRIVALS, BASELINE, DIRECT, PAIR, SCENARIOS, SIZES
 from comparison.selection import chosen
 
 
@@ -29,6 +31,19 @@ def cell(system: str, *cpu_us: float, scenario: str = "post-2k", **figures: Any)
     """A cell with a round for each of the CPU times."""
     base = Round(requests=1000, per_second=500.0, **figures)
     return Cell(system, scenario, [dataclasses.replace(base, cpu_us=one) for one in cpu_us])
+
+
+def test_load_is_a_share_of_what_single_arrivals_cost() -> None:
+    """A closed loop's rate only decides what is asked of the row that measures their cost."""
+    harness = Harness(PLANS["smoke"], [], [])
+    for name, cpu_us in (("gateway", 200), (BASELINE, 100), ("haproxy", 125)):
+        harness.table.cells += [cell(name, 50), cell(name, cpu_us, scenario=ARRIVALS.name)]
+    stage = Stage(dict.fromkeys(("gateway", BASELINE, "haproxy", DIRECT), cast(Running, None)), *cast(Any, (None,) * 3))
+    rows = {one.name: one for one in SCENARIOS}
+    assert harness._capacity(rows["open-50"], BASELINE, stage) == 10_000
+    assert harness._capacity(rows["open-80"], "gateway", stage) == 5_000
+    assert harness._capacity(rows["open-same"], BASELINE, stage) == 5_000
+    assert harness._capacity(ARRIVALS, "gateway", stage) == 500
 
 
 def table_of(*cells: Cell, kind: str = "closed") -> Table:

@@ -42,6 +42,7 @@ done = function(summary, latency)
 end
 """
 GRACE_SECONDS = 30.0
+LATE_SECONDS = 2  # an answer that takes longer is told of
 THREADS = 8
 
 
@@ -59,7 +60,16 @@ def load(
     script.write_text(SCRIPT.format(file=folder / "requests", **words))
     most = 1 if mixed else min(THREADS, len(requests))
     threads = next(number for number in range(most, 0, -1) if clients % number == 0)  # else wrk opens fewer connections
-    argv = ["wrk", f"-t{threads}", f"-c{clients}", f"-d{seconds:.0f}s", "-s", str(script), f"{url}/"]
+    argv = [
+        "wrk",
+        f"-t{threads}",
+        f"-c{clients}",
+        f"-d{seconds:.0f}s",
+        f"--timeout={LATE_SECONDS}s",
+        "-s",
+        str(script),
+        f"{url}/",
+    ]
     before = _children_cpu()
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=seconds + GRACE_SECONDS)
     return _read(done.stdout, _children_cpu() - before)
@@ -67,7 +77,11 @@ def load(
 
 def _read(text: str, cpu: float) -> Outcome:
     total, micros, bad, broken, late, p50, p99, p999 = map(int, text.rpartition("FOUND ")[2].split())
-    kinds = ((bad, "answers with 4xx or 5xx"), (broken, "connections broken"), (late, "waits of more than 2 s"))
+    kinds = (
+        (bad, "answers with 4xx or 5xx"),
+        (broken, "connections broken"),
+        (late, f"answers after more than {LATE_SECONDS} s"),
+    )
     complaint = ", ".join(f"{number} {what}" for number, what in kinds if number)
     seconds = micros / 1e6
     return Outcome(total - bad, seconds, bad + broken + late, p50 / 1000, p99 / 1000, p999 / 1000, cpu, complaint)
