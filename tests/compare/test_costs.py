@@ -135,8 +135,10 @@ def test_visitors_keep_to_their_connection_unless_they_are_mixed(mixed: bool, st
     used = [one for one in targets.values() if len(one) > 1]
     assert len(used) == 8
     assert len({target for one in used for target in one}) == (16 if mixed else 8)
+    # Mixed, each connection takes the next request when it is free: on a busy machine one may wait until its last one's
+    # turn comes again.
     repeated = [first == second for one in used for first, second in itertools.pairwise(one)]
-    assert not any(repeated) if mixed else all(repeated)
+    assert sum(repeated) < len(repeated) / 4 if mixed else all(repeated)
 
 
 def test_an_answer_that_comes_late_is_told_apart_from_a_broken_connection(tmp_path: Path) -> None:
