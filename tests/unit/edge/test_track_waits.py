@@ -143,7 +143,8 @@ class TestSlowSides:
                 assert waiting_bytes(one.gateway) < 9 * MIB
                 record = await one.record()
                 assert record.failure is FailureKind.UPSTREAM_STALLED
-                assert record.received_bytes < 30 * MIB  # the system's buffers take up to ten beside our own
+                # The prefix, and what the system's buffers take: from 8.2 to 12.8 MiB were seen.
+                assert record.received_bytes < 20 * MIB
                 sending.cancel()
                 client.reset()
 
