@@ -14,15 +14,22 @@ The path of a request
               cuts the connection: a truncated answer is never made to look complete.
 9.  record    `exchange` ends with exactly one `model.record.Record`; `observe` counts and logs it.
 
+The copy for the archive
+------------------------
+`edge.track` shows each piece of an upload to `spool.tee`. Once it is whole `spool.writer`, a thread, appends it to a
+*segment*, a file of *frames* (`spool.segment`). A full segment is *sealed*; the `archiver`, a process of its own, makes
+an object of it (`archive.seal`) and brings it into the store (`archive.uploader`). Nothing of this can hold up a
+request; what is dropped is counted, and a *gap* in the archive.
+
 Promises: what the client is told with 2xx, the vendor has answered so. Every answer can be read by the
 asking browser. Bodies, codings, lengths and query strings pass byte for byte. A request of one region
 never goes to another region's upstream.
 
 Layers, from the top; each may use those below it, none those above or beside it:
-`cli` | `supervisor` | `worker` | `edge`, `admin` | `upstream` | `runtime`, `observe` | `exchange` | `policy` |
-`settings`, `wire`, `spool` | `model`. `standin`, the stand-in vendor, stands apart.
-Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`, `spool.segment`.
-`spool` is the file format of the archive's spool so far; nothing is archived yet.
+`cli` | `supervisor`, `worker`, `archiver` | `edge`, `admin`, `archive` | `upstream`, `spool` | `runtime`, `observe` |
+`exchange` | `policy` | `settings`, `wire` | `model`. `standin`, the stand-in vendor, stands apart.
+Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`, `spool.segment`,
+`archive.naming`, `archive.line`.
 
 Words: *client* and *upstream* are the two sides (an "origin" is only ever the CORS field). A *request* and
 its *answer* are an *exchange*; each has a *head* and a *body*. A *verdict* admits or *rejects* (we chose);

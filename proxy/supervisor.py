@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from proxy.admin.endpoints import Endpoints, serve
 from proxy.observe import logs
-from proxy.observe.ledger import LedgerMemory
+from proxy.observe.ledger import Ledger, LedgerMemory, Mark
 from proxy.observe.metrics import GatewayCollector, Processes
 from proxy.policy.last_good import LastGoodAnswers
 from proxy.runtime.child import Child
@@ -34,9 +34,10 @@ from proxy.runtime.sockets import BindError, bind, bind_each, close_all
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import CertificateError, server_context
 from proxy.settings import Settings
-from proxy.settings.handover import dump
+from proxy.settings.handover import dump, dump_for_worker
 
 WORKER_MODULE = "proxy.worker"
+ARCHIVER_MODULE = "proxy.archiver"
 # What a worker may need beyond the drain limit to close what is left. After it, it is killed.
 KILL_MARGIN = 3.0
 END_LOOK_SECONDS = 0.1  # how often a stopping supervisor looks at its deadline, which a second signal moves
@@ -67,7 +68,8 @@ def run(settings: Settings, banner: Callable[[], None] | None = None) -> int:
     except (BindError, CertificateError) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 2
-    ledger = LedgerMemory.create(len(taken.rows))
+    ledger = LedgerMemory.create(len(taken.rows) + (settings.archive is not None))
+    Ledger(ledger.rows[-1]).mark(Mark.RUN_BEGAN_MS, int(wall() * 1000))
     try:
         return asyncio.run(_run(settings, taken, ledger, banner))
     finally:
@@ -109,6 +111,11 @@ class Supervisor:
         self._banner = banner
         rows = [(ledger.number, *(each.fileno() for each in row)) for row in taken.rows]
         self._crew = Crew(WORKER_MODULE, rows, self._greet, self._on_ready, self._on_config)
+        # The archiver's death costs nothing: the spool fills until another is started.
+        archivers = [(ledger.number,)] if settings.archive else []
+        self._archiver = Crew(
+            ARCHIVER_MODULE, archivers, self._greet_archiver, _nothing, _nothing, role="archiver", is_vital=False
+        )
         self._configs = LastGoodAnswers(settings.config_cache)
         self._announced = False
         self._told_to_stop = asyncio.Event()
@@ -124,10 +131,12 @@ class Supervisor:
         check_descriptors(self._settings, raise_descriptor_limit())
         admin = await serve(self._application(), self._taken.admin) if self._taken.admin else None
         crew = spawn(self._crew.keep(), "crew")
+        archiver = spawn(self._archiver.keep(), "archiver")
         told = spawn(self._told_to_stop.wait(), "stop signal")
         await asyncio.wait((crew, told), return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         await self._stop(crew)
+        await self._stop_archiver(archiver)
         if admin:
             await admin.cleanup()
         if self._crew.failure:
@@ -137,9 +146,12 @@ class Supervisor:
     # -- the workers
 
     def _greet(self, child: Child) -> None:
-        child.send(Frame.SETTINGS, dump(self._settings))
+        child.send(Frame.SETTINGS, dump_for_worker(self._settings))
         for entry in self._configs.entries():
             child.offer(Frame.CONFIG, entry)
+
+    def _greet_archiver(self, child: Child) -> None:
+        child.send(Frame.SETTINGS, dump(self._settings))
 
     def _on_ready(self) -> None:
         if self._announced or not self._crew.has_started:
@@ -179,6 +191,15 @@ class Supervisor:
             await asyncio.wait((crew,), timeout=END_LOOK_SECONDS)
         self._crew.kill()
         await crew
+
+    async def _stop_archiver(self, archiver: asyncio.Task[None]) -> None:
+        """What the workers sealed at their end is stored if that is done in what is left of the time; else the next
+        start does it."""
+        grace = max(self._deadline - monotonic(), 0.0)
+        self._archiver.drain(grace)
+        await asyncio.wait((archiver,), timeout=grace + KILL_MARGIN)
+        self._archiver.kill()
+        await archiver
 
     def _drain(self, seconds: float) -> None:
         self._deadline = monotonic() + seconds
@@ -224,6 +245,10 @@ def _version() -> str:
         return metadata.version("replay-gateway")
     except metadata.PackageNotFoundError:
         return "unknown"  # run from a source tree that is not installed
+
+
+def _nothing(*_: object) -> None:
+    """An archiver says nothing that the supervisor would act on."""
 
 
 def _on_hang_up() -> None:

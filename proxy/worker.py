@@ -31,8 +31,12 @@ from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import server_context
 from proxy.settings import Settings
 from proxy.settings.handover import load
+from proxy.spool.rules import SpoolRules
+from proxy.spool.tee import Tee
 
 DRAIN_LOOK_SECONDS = 0.02  # how often a draining worker looks whether it is done
+# How long the spool's writer may take to write what it has and to seal it.
+SPOOL_SECONDS = 2.0
 
 _log = logging.getLogger("proxy.worker")
 
@@ -59,6 +63,7 @@ class Worker:
         self._configs: list[bytes] = []  # learnt by others before the gateway is built; as many as its cache holds
         self._settings: Settings | None = None
         self._gateway: Gateway | None = None
+        self._tee: Tee | None = None
         self._channel: Channel | None = None
         self._listeners: list[Listener] = []
         self._told_to_drain = asyncio.Event()
@@ -90,7 +95,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         ledger = Ledger(self._memory.rows[self._row])
         logs.configure(settings.log, f"worker {self._row}", wall, lambda n: ledger.count(Counter.LOG_LINES_DROPPED, n))
-        gateway = self._gateway = Gateway(settings, ledger, loop)
+        if settings.archive is not None:
+            self._tee = Tee(SpoolRules.of(settings.archive, socket.gethostname()), ledger, loop)
+            self._tee.start()
+        gateway = self._gateway = Gateway(settings, ledger, loop, self._tee)
         gateway.config_answers.on_store = self._share
         for entry in self._configs:
             self._learn(entry)
@@ -131,9 +139,13 @@ class Worker:
         while self._is_busy(gateway, late) and monotonic() < self._deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         if self._is_busy(gateway, late):
-            left = gateway.connections, gateway.exchanges
-            _log.warning("the drain limit is over; cut: %d connections, %d requests in hand", *left)
+            cut = gateway.connections, gateway.exchanges
+            _log.warning("the drain limit is over; cut: %d connections, %d requests in hand", *cut)
         await gateway.close()
+        if self._tee is not None:
+            left = await self._tee.close(SPOOL_SECONDS)
+            if left:
+                _log.error("the spool took no more; %d uploads or outcomes are not archived", left)
 
     def _is_busy(self, gateway: Gateway, late: list[asyncio.Task[None]]) -> bool:
         return bool(gateway.connections or gateway.exchanges) or not all(task.done() for task in late)

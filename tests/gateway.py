@@ -116,15 +116,17 @@ def _address(port: object) -> str:
     return text if ":" in text else f"127.0.0.1:{text}"
 
 
-def _children(pid: int) -> list[int]:
+def _children(pid: int, module: str) -> list[int]:
+    """The children that run a module of Python."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                words = (entry / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if int(fields[1]) == pid and fields[0] != "Z":
+            if int(fields[1]) == pid and fields[0] != "Z" and module.encode() in words:
                 found.append(int(entry.name))
     return sorted(found)
 
@@ -291,7 +293,11 @@ class Gateway:
 
     def worker_pids(self) -> list[int]:
         """The process ids of the workers that run now."""
-        return _children(self.pid)
+        return _children(self.pid, "proxy.worker")
+
+    def archiver_pids(self) -> list[int]:
+        """The process ids of the archivers that run now: one while there is an archive."""
+        return _children(self.pid, "proxy.archiver")
 
     def log_text(self) -> str:
         """Everything the gateway wrote to stdout and stderr so far."""
@@ -325,7 +331,7 @@ class Gateway:
 
     def _kill(self) -> None:
         assert self._process is not None, "not started"
-        workers = _children(self._process.pid) if self._process.poll() is None else []
+        workers = [*self.worker_pids(), *self.archiver_pids()] if self._process.poll() is None else []
         self._process.kill()
         self._returncode = self._process.wait(STOP_SECONDS)
         eventually(

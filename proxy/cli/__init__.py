@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-CONFIG = click.option(
-    "--config", "-c", type=click.Path(path_type=Path), metavar="FILE", help="The configuration; without it, defaults."
-)
+from proxy.cli.archive import archive
+from proxy.cli.options import CONFIG
 
 
 def installed_version() -> str:
@@ -68,3 +67,6 @@ def demo(context: click.Context, port: int, admin_port: int) -> None:
     from proxy.cli.demo import run_demo
 
     context.exit(run_demo(port, admin_port))
+
+
+main.add_command(archive)

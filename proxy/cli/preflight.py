@@ -30,6 +30,9 @@ def files(settings: Settings) -> Iterator[Problem | Advice]:
         for route, upstream in (("track", upstreams.track), ("config", upstreams.config)):
             if upstream.ca_file is not None:
                 yield from _trust_anchors(f"upstreams.{region}.{route}.ca_file", upstream.ca_file)
+    s3 = settings.archive and settings.archive.s3
+    if s3 and s3.ca_file is not None:
+        yield from _trust_anchors("archive.s3.ca_file", s3.ca_file)
 
 
 def ports(settings: Settings) -> list[Problem]:

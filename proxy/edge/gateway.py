@@ -22,12 +22,14 @@ from proxy.observe.logs import AccessLog
 from proxy.policy.admission import Admission
 from proxy.policy.answers import Answers
 from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
+from proxy.policy.describe import Describer
 from proxy.policy.headers import HeaderPolicy
 from proxy.policy.origins import CorsPolicy, UnknownHeaders
 from proxy.policy.targets import Target
 from proxy.runtime.clock import wall
 from proxy.runtime.timers import TimerWheel
 from proxy.settings import Settings
+from proxy.spool.tee import Tee
 from proxy.upstream.pool import Pool
 from proxy.wire.answer import AnswerReader
 from proxy.wire.referee import Referees
@@ -41,8 +43,13 @@ _log = logging.getLogger("proxy.edge")
 class Gateway:
     """The data plane of one worker."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, loop: asyncio.AbstractEventLoop, tee: Tee | None = None
+    ) -> None:
         self.settings = settings
+        self.tee = tee
+        archive = settings.archive
+        self.describer = Describer(archive.headers if archive else (), archive.client_ip if archive else "off")
         self.limits = LimitsInUse(settings.limits)
         self.timeouts = TimeoutsInUse(settings.timeouts)
         self.ledger = ledger
@@ -172,6 +179,8 @@ class Gateway:
         ledger.gauge(Gauge.UPSTREAM_CONNECTIONS, opened)
         ledger.gauge(Gauge.UPSTREAM_IDLE, idle)
         ledger.gauge(Gauge.BREAKERS_OPEN, troubled)
+        if self.tee is not None:
+            self.tee.tick(now)
 
 
 def _date_line() -> bytes:

@@ -22,15 +22,16 @@ _LONGEST: Final = 2048
 class Plan:
     """`request` is the head as read (its `content_length` that of the latest request; the `fields` are gone once the
     upstream's head was made of them), `match` where it leads.
-    `upstream_head` is what an upload's became for the upstream, `question` what a config request's asks, once that was
-    needed."""
+    `upstream_head` is what an upload's became for the upstream, `described` what the archive is told of it, `question`
+    what a config request's asks, once that was needed."""
 
-    __slots__ = ("_after", "_before", "_counted", "match", "question", "request", "upstream_head")
+    __slots__ = ("_after", "_before", "_counted", "described", "match", "question", "request", "upstream_head")
 
     def __init__(self, head: bytes, request: RequestHead, match: Match | Reason) -> None:
         self.request = request
         self.match = match
         self.upstream_head: UpstreamHead | None = None
+        self.described = b""
         self.question: ConfigQuestion | None = None
         self._before: bytes | None = None  # None: not to be recognised again
         self._after = b""

@@ -115,11 +115,14 @@ def _carry(
         client.send(CONTINUE)
     upstream_head = plan.upstream_head
     if upstream_head is None:  # the same head on the same connection always leads to the same target
+        if gateway.tee is not None:
+            address = gateway.headers.client_address(client.side, request)
+            plan.described = gateway.describer.describe(request, admit.match, address, admit.target.region)
         upstream_head = gateway.headers.upstream_head(request, client.side, admit.target, admit.match)
         plan.upstream_head = upstream_head
         request.fields = []
     head = upstream_head.render(request.content_length, client.request_id)
-    relay = TrackRelay(gateway, client, exchange, request, admit, head, reserved)
+    relay = TrackRelay(gateway, client, exchange, request, admit, head, reserved, plan.described)
     client.relay = relay
     if piece or complete:
         relay.body(piece, complete)

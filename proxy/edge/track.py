@@ -14,9 +14,11 @@ from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
 from proxy.policy.admission import Admit
+from proxy.policy.describe import meta
 from proxy.policy.headers import answer_head
 from proxy.runtime.clock import monotonic
 from proxy.runtime.timers import FAR
+from proxy.spool.entries import Upload
 from proxy.upstream.connection import UpstreamConnection
 from proxy.wire.answer import AnswerHead
 from proxy.wire.chunked import LAST_CHUNK, encode
@@ -41,15 +43,19 @@ class TrackRelay:
         "_body_complete",
         "_client",
         "_connection",
+        "_copy",
+        "_described",
         "_encoding",
         "_exchange",
         "_gateway",
         "_held",
         "_held_bytes",
+        "_is_whole",
         "_pool",
         "_reencode",
         "_request",
         "_reserved",
+        "_withheld",
     )
 
     def __init__(
@@ -61,6 +67,7 @@ class TrackRelay:
         admit: Admit,
         head: bytes,
         reserved: int,
+        described: bytes,
     ) -> None:
         self._gateway = gateway
         self._client: ClientConnection | None = client
@@ -76,6 +83,10 @@ class TrackRelay:
         self._body_complete = False
         self._encoding = request.chunked
         self._reencode = False
+        self._copy = Upload() if gateway.tee is not None else None  # for the archive
+        self._described = described
+        self._is_whole = False  # the answer
+        self._withheld: list[bytes] | None = None  # of the answer, while the copy is not safe on the disk
         exchange.admit(_TRACK, admit.target.region)
         gateway.exchanges += 1
 
@@ -88,6 +99,8 @@ class TrackRelay:
             self.reject(Reason.BODY_TOO_LARGE)
             return
         data = encode(piece) if self._encoding and piece else piece
+        if self._copy is not None:
+            self._keep(self._copy, piece, complete)
         if complete:
             self._body_complete = True
             if self._encoding:
@@ -99,6 +112,14 @@ class TrackRelay:
             self._send_on(self._connection, data)
         elif complete or self._held_bytes >= self._gateway.limits.retry_body:
             self._ask()
+
+    def _keep(self, copy: Upload, piece: bytes, complete: bool) -> None:
+        tee = self._gateway.tee
+        assert tee is not None
+        if piece:
+            tee.hold(copy, piece)
+        if complete:
+            tee.whole(copy, meta(self._exchange.record.request_id, self._described))
 
     def _ask(self) -> None:
         """Ask for a connection: not before the request is whole or as much of it is here as is kept for a repeat,
@@ -211,6 +232,8 @@ class TrackRelay:
             connection = client.persistence()
             if unframed and not self._reencode:
                 connection = client.ends_with_answer()
+            if self._copy is not None:
+                self._wait_for_disk(self._copy)
             data = answer_head(
                 head,
                 client.cors_fields(),
@@ -235,8 +258,32 @@ class TrackRelay:
         self._exchange.record.sent_bytes += len(piece)
         if self._reencode:
             piece = (encode(piece) if piece else b"") + (LAST_CHUNK if complete else b"")
-        if head or piece:
+        if not head and not piece:
+            return
+        if self._withheld is None:
             self._client.send(head + piece)
+            return
+        self._withheld.append(head + piece)
+        if self._connection is not None:
+            self._connection.hold()  # one piece is enough to keep
+            self._connection.due(FAR)  # it is the disk that is late, and it has a limit of its own
+
+    def _wait_for_disk(self, copy: Upload) -> None:
+        """Keep the answer back until the copy is safe, if that was asked for (`archive.spool.sync: durable`)."""
+        tee = self._gateway.tee
+        if tee is not None and tee.must_wait(copy, self._safe):
+            self._withheld = []
+
+    def _safe(self) -> None:
+        """The copy is on the disk, or never will be."""
+        withheld, self._withheld = self._withheld, None
+        if self._client is not None and withheld:
+            self._client.send(b"".join(withheld))
+        if self._connection is not None:
+            self._connection.unhold()
+            self._connection.due(monotonic() + self._gateway.timeouts.upstream_stall)
+        if self._is_whole:
+            self._answered_whole()
 
     def _arrived(self, complete: bool) -> None:
         if complete:
@@ -245,6 +292,9 @@ class TrackRelay:
             self._connection.due(monotonic() + self._gateway.timeouts.upstream_stall)
 
     def _answered_whole(self) -> None:
+        self._is_whole = True
+        if self._withheld is not None:
+            return
         client, self._client = self._client, None
         self._finish(self._exchange.relayed(monotonic()))
         if client is not None:
@@ -275,4 +325,16 @@ class TrackRelay:
         gateway.exchanges -= 1
         gateway.unreserve(self._reserved)
         self._held = None
+        if self._copy is not None:
+            self._part(self._copy, record)
         gateway.record(record)
+
+    def _part(self, copy: Upload, record: Record) -> None:
+        self._copy, copy.waiter = None, None
+        tee = self._gateway.tee
+        if tee is None:
+            return
+        if copy.sequence:
+            tee.follow(copy, record)
+        else:
+            tee.abandon(copy)

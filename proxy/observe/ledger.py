@@ -17,6 +17,7 @@ from enum import Enum, IntEnum, auto
 from itertools import product
 from typing import Final
 
+from proxy.model.drop import Drop
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome, Record
 from proxy.model.verdict import Reason, Route
@@ -38,6 +39,23 @@ class Counter(IntEnum):
     CONFIG_STORED = auto()
     LOG_LINES_DROPPED = auto()
     WORKER_STARTS = auto()
+    # Of uploads for the archive: by the loop, by its writer's thread, by the archiver. No two add to the same one.
+    SPOOL_OFFERED = auto()
+    SPOOL_OFFERED_BYTES = auto()
+    SPOOL_WRITTEN = auto()
+    SPOOL_WRITTEN_BYTES = auto()
+    SPOOL_SEGMENTS = auto()
+    SPOOL_SYNC_FAILURES = auto()
+    SPOOL_OUTCOMES_LOST = auto()
+    SPOOL_ANSWERS_LATE = auto()
+    ARCHIVED = auto()
+    ARCHIVED_BYTES = auto()
+    ARCHIVE_FOUND = auto()
+    ARCHIVE_DAMAGED = auto()
+    ARCHIVE_DAMAGED_SEGMENTS = auto()
+    ARCHIVE_OBJECTS = auto()
+    ARCHIVE_OBJECT_BYTES = auto()
+    ARCHIVE_UPLOAD_FAILURES = auto()
 
 
 class Gauge(IntEnum):
@@ -49,6 +67,24 @@ class Gauge(IntEnum):
     UPSTREAM_CONNECTIONS = auto()
     UPSTREAM_IDLE = auto()
     BREAKERS_OPEN = auto()
+    SPOOL_QUEUE_BYTES = auto()
+    SPOOL_SEALED_SEGMENTS = auto()
+    SPOOL_OLDEST_SECONDS = auto()
+
+
+class Mark(IntEnum):
+    """What a process notes for its successor in the row. The value is the slot."""
+
+    SPOOL_BOOT = len(Counter) + len(Gauge)  # which worker it was
+    SPOOL_SETTLED = auto()  # sequence of the upload that was written or dropped last
+    ARCHIVE_BOOT = auto()  # of the segment that is being closed; 0: none is
+    ARCHIVE_NUMBER = auto()  # its number, and what will be counted for it
+    ARCHIVE_PAYLOADS = auto()
+    ARCHIVE_BYTES = auto()
+    ARCHIVE_DAMAGED = auto()
+    ARCHIVE_IS_OLD = auto()
+    RUN_BEGAN_MS = auto()  # Unix time; noted by the supervisor
+    ARCHIVE_LAST_MS = auto()  # when an object was stored last, Unix time
 
 
 # Upper bounds of the duration histograms, in seconds. Beside the usual decades: .7 and 1 (the SDK's patience with
@@ -77,8 +113,9 @@ _DURATION: Final = _SENT + 1
 _UPSTREAM: Final = _DURATION + _HISTOGRAM
 _ROUTE: Final = _UPSTREAM + _HISTOGRAM
 
-# The row: counters, gauges, reasons, failures, skip codes, and a block for each route.
-_REASONS: Final = len(Counter) + len(Gauge)
+# The row: counters, gauges, marks, drops (uploads, bytes), reasons, failures, skip codes, a block for each route.
+_DROPS: Final = len(Counter) + len(Gauge) + len(Mark)
+_REASONS: Final = _DROPS + 2 * len(Drop)
 _FAILURES: Final = _REASONS + len(Reason)
 _SKIPPED: Final = _FAILURES + len(FailureKind)
 _ROUTES: Final = _SKIPPED + len(SKIPPED)
@@ -96,6 +133,7 @@ def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
 
 _OUTCOME_AT: Final = _by_value(Outcome, 0, _STATUS)
 _UNKNOWN_OUTCOME: Final = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
+_DROP_AT: Final = _by_value(Drop, _DROPS, 2)
 _REASON_AT: Final = _by_value(Reason, _REASONS)
 _FAILURE_AT: Final = _by_value(FailureKind, _FAILURES)
 _ROUTE_AT: Final = _by_value(Route, _ROUTES, _ROUTE)
@@ -124,6 +162,29 @@ class Ledger:
         """Set a gauge."""
         self._values[slot] = value
         self._row[slot] = value
+
+    def mark(self, slot: Mark, value: int) -> None:
+        """Note a value."""
+        self._values[slot] = value
+        self._row[slot] = value
+
+    def marked(self, slot: Mark) -> int:
+        """What was noted last, in this process or by the one before it."""
+        return self._values[slot]
+
+    def drop(self, reason: Drop, payloads: int, size: int) -> None:
+        """Count uploads that are not archived, and the bytes of their bodies."""
+        slot = _DROP_AT[reason._value_]
+        self._add(slot, payloads)
+        self._add(slot + 1, size)
+
+    def unsettled(self) -> tuple[int, int]:
+        """Uploads, and bytes of their bodies, that were offered to the spool and neither written nor dropped."""
+        values = self._values
+        refused = [slot for reason, slot in _DROP_AT.items() if reason != Drop.OLDEST.value]  # those were written
+        payloads = values[Counter.SPOOL_OFFERED] - values[Counter.SPOOL_WRITTEN]
+        size = values[Counter.SPOOL_OFFERED_BYTES] - values[Counter.SPOOL_WRITTEN_BYTES]
+        return payloads - sum(values[slot] for slot in refused), size - sum(values[slot + 1] for slot in refused)
 
     def record(self, record: Record) -> None:
         """Count a finished request in every respect."""
@@ -187,9 +248,19 @@ class Totals:
     def __init__(self, rows: list[memoryview]) -> None:
         self._sums: list[int] = [sum(column) for column in zip(*(row.tolist() for row in rows), strict=True)]
 
-    def of(self, slot: Counter | Gauge) -> int:
-        """One counter or gauge."""
+    def of(self, slot: Counter | Gauge | Mark) -> int:
+        """One counter or gauge, or a mark that only one row has."""
         return self._sums[slot]
+
+    def drops(self) -> dict[Drop, tuple[int, int]]:
+        """Uploads that are not archived, and bytes of their bodies, by reason."""
+        return {reason: (self._sums[_DROP_AT[reason.value]], self._sums[_DROP_AT[reason.value] + 1]) for reason in Drop}
+
+    def pending(self) -> int:
+        """Uploads of this run that are written to the spool and neither archived, nor damaged, nor removed to make
+        room. What an earlier run has left there is not in it."""
+        gone = self.of(Counter.ARCHIVED) + self.of(Counter.ARCHIVE_DAMAGED) + self.drops()[Drop.OLDEST][0]
+        return self.of(Counter.SPOOL_WRITTEN) + self.of(Counter.ARCHIVE_FOUND) - gone
 
     def reasons(self) -> dict[Reason, int]:
         """Rejected requests by reason."""

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from proxy.model.failure import FAILURES
 from proxy.model.verdict import Route
-from proxy.observe.ledger import EDGES, ROUTES, STATUSES, Counter, Gauge, Histogram, RouteTotals, Totals
+from proxy.observe.ledger import EDGES, ROUTES, STATUSES, Counter, Gauge, Histogram, Mark, RouteTotals, Totals
 
 PREFIX = "replay_gateway_"
 
@@ -36,6 +36,22 @@ COUNTERS: dict[Counter, str] = {
     Counter.CONFIG_STORED: "Configuration answers kept as the last known good one.",
     Counter.LOG_LINES_DROPPED: "Log lines dropped because standard error was not read fast enough.",
     Counter.WORKER_STARTS: "Worker processes that began to serve.",
+    Counter.SPOOL_OFFERED: "Uploads for the archive; each is archived, in the spool, dropped or damaged.",
+    Counter.SPOOL_OFFERED_BYTES: "Bytes of their bodies as they came over the wire.",
+    Counter.SPOOL_WRITTEN: "Uploads written to the spool.",
+    Counter.SPOOL_WRITTEN_BYTES: "Bytes of their bodies.",
+    Counter.SPOOL_SEGMENTS: "Segments begun in the spool.",
+    Counter.SPOOL_SYNC_FAILURES: "Segments that the disk would not promise to keep.",
+    Counter.SPOOL_OUTCOMES_LOST: "Uploads in the archive that will not say what became of them.",
+    Counter.SPOOL_ANSWERS_LATE: "Answers sent before the upload was on the disk, because that took too long.",
+    Counter.ARCHIVED: "Uploads that are in the store.",
+    Counter.ARCHIVED_BYTES: "Bytes of their bodies as they came over the wire.",
+    Counter.ARCHIVE_FOUND: "Uploads that were in the spool before this start, counted when they are archived.",
+    Counter.ARCHIVE_DAMAGED: "Uploads that were in the spool and could not be read again.",
+    Counter.ARCHIVE_DAMAGED_SEGMENTS: "Segments that were damaged and are kept in the spool for a look at them.",
+    Counter.ARCHIVE_OBJECTS: "Data objects stored.",
+    Counter.ARCHIVE_OBJECT_BYTES: "Bytes of data and index objects stored.",
+    Counter.ARCHIVE_UPLOAD_FAILURES: "Calls of the store that failed; all are tried again.",
 }
 GAUGES: dict[Gauge, str] = {
     Gauge.CONNECTIONS: "Client connections open now.",
@@ -44,6 +60,9 @@ GAUGES: dict[Gauge, str] = {
     Gauge.UPSTREAM_CONNECTIONS: "Connections to upstreams open now, idle ones included.",
     Gauge.UPSTREAM_IDLE: "Connections to upstreams kept for reuse now.",
     Gauge.BREAKERS_OPEN: "Breakers open now, counted per worker and upstream.",
+    Gauge.SPOOL_QUEUE_BYTES: "Bytes of uploads held for the spool now; each worker may hold archive.spool.queue_bytes.",
+    Gauge.SPOOL_SEALED_SEGMENTS: "Segments that wait for the store.",
+    Gauge.SPOOL_OLDEST_SECONDS: "How long the oldest of them has waited.",
 }
 
 
@@ -72,6 +91,7 @@ class GatewayCollector(Collector):
         yield from _of_processes(self._processes(), self._version)
         yield from _of_routes({_label(route): totals.route(route) for route in ROUTES})
         yield from _of_causes(totals)
+        yield from _of_archive(totals)
         for counter, text in COUNTERS.items():
             yield CounterMetricFamily(PREFIX + counter.name.lower(), text, totals.of(counter))
         for gauge, text in GAUGES.items():
@@ -130,6 +150,19 @@ def _of_causes(totals: Totals) -> Iterator[Metric]:
     )
     skipped = ((("other" if code == 0 else str(code),), count) for code, count in totals.skipped().items())
     yield _counter("skipped", "Uploads answered 200 whose data the vendor threw away, by its code.", ("code",), skipped)
+
+
+def _of_archive(totals: Totals) -> Iterator[Metric]:
+    drops = totals.drops()
+    payloads = (((reason.value,), count) for reason, (count, _) in drops.items())
+    yield _counter("archive_dropped", "Uploads that are not archived, by reason.", ("reason",), payloads)
+    sizes = (((reason.value,), size) for reason, (_, size) in drops.items())
+    yield _counter("archive_dropped_bytes", "Bytes of their bodies.", ("reason",), sizes)
+    yield GaugeMetricFamily(
+        PREFIX + "archive_pending", "Uploads that are written to the spool and not archived yet.", totals.pending()
+    )
+    stored = totals.of(Mark.ARCHIVE_LAST_MS) / 1000
+    yield GaugeMetricFamily(PREFIX + "archive_last_stored_timestamp_seconds", "When an object was stored last.", stored)
 
 
 _Labelled = Iterable[tuple[tuple[str, ...], int]]

@@ -26,7 +26,8 @@ class Crew:
     """One process of `module` for each of `rows`, the descriptors that it gets.
 
     `greet` is called with each new child, to send what it must know; `on_ready` whenever one is ready; `on_config`
-    with the slot and the payload of a CONFIG frame.
+    with the slot and the payload of a CONFIG frame. `role` is what a process is called in the log. A crew that is not
+    vital never gives up.
     """
 
     def __init__(
@@ -37,8 +38,13 @@ class Crew:
         on_ready: Callable[[], None],
         on_config: Callable[[int, bytes], None],
         ready_seconds: float = READY_SECONDS,
+        *,
+        role: str = "worker",
+        is_vital: bool = True,
     ) -> None:
         self._module = module
+        self._role = role
+        self._is_vital = is_vital
         self._rows = rows
         self._greet = greet
         self._on_ready = on_ready
@@ -63,7 +69,7 @@ class Crew:
 
     async def keep(self) -> None:
         """Keep all running; returns when all have ended after `drain`, or when they can't start (see `failure`)."""
-        await asyncio.gather(*(spawn(self._keep(slot), f"keeper of worker {slot}") for slot in range(self.size)))
+        await asyncio.gather(*(spawn(self._keep(slot), f"keeper of {self._role} {slot}") for slot in range(self.size)))
 
     def offer(self, kind: Frame, payload: bytes, but: int) -> None:
         """Send a frame that may be lost to all but the process in one slot."""
@@ -88,9 +94,9 @@ class Crew:
             backoff.started(monotonic())
             cause = await self._live(slot)
             if self._draining.is_set():
-                self.failure = self.failure or (cause and f"worker {slot} did not end well: {cause}")
-            elif not self.has_started and self._start_failures.is_hopeless(cause):
-                self.failure = f"the workers can't start: {cause}"
+                self.failure = self.failure or (cause and f"{self._role} {slot} did not end well: {cause}")
+            elif self._is_vital and not self.has_started and self._start_failures.is_hopeless(cause):
+                self.failure = f"the {self._role}s can't start: {cause}"
                 self.drain(0)
             else:
                 await self._pause(slot, cause, backoff.ended(monotonic()))
@@ -104,7 +110,7 @@ class Crew:
         except OSError as error:
             return f"no process could be started: {error.strerror}"
         self._children[slot] = child
-        _log.info("worker %d is process %d", slot, child.pid)
+        _log.info("%s %d is process %d", self._role, slot, child.pid)
         self._greet(child)
         if self._draining.is_set():
             child.drain(0)
@@ -120,7 +126,8 @@ class Crew:
     async def _pause(self, slot: int, cause: str, seconds: float) -> None:
         self.restarts += 1
         level = logging.ERROR if cause else logging.WARNING
-        _log.log(level, "worker %d ended: %s; starting another in %.1f s", slot, cause or "it was told to", seconds)
+        why = cause or "it was told to"
+        _log.log(level, "%s %d ended: %s; starting another in %.1f s", self._role, slot, why, seconds)
         await happens_within(self._draining, seconds)
 
 

@@ -3,17 +3,20 @@
     read(path)   file -> Settings, or a list of every Problem
     advices()    Settings -> warnings
     dump, load   Settings <-> bytes, with secrets, for the gateway's own processes
+    dump_for_worker()   the same without the keys of the archive's store
     masked()     Settings -> plain values for people
 
 Sections are described in `config/reference.yaml`; their models are in `schema` and the modules it draws from.
 """
 
 from proxy.settings.advice import advices
-from proxy.settings.handover import dump, load, masked
+from proxy.settings.handover import dump, dump_for_worker, load, masked
 from proxy.settings.problem import Advice, Problem
 from proxy.settings.schema import (
+    S3,
     Address,
     Admin,
+    Archive,
     Breaker,
     ClientIp,
     ConfigCache,
@@ -30,16 +33,21 @@ from proxy.settings.schema import (
     RegionHeader,
     RegionRules,
     RegionUpstreams,
+    Rotate,
     Settings,
+    Spool,
     Timeouts,
+    Upload,
     Upstream,
 )
 from proxy.settings.source import read
 
 __all__ = [
+    "S3",
     "Address",
     "Admin",
     "Advice",
+    "Archive",
     "Breaker",
     "ClientIp",
     "ConfigCache",
@@ -57,11 +65,15 @@ __all__ = [
     "RegionHeader",
     "RegionRules",
     "RegionUpstreams",
+    "Rotate",
     "Settings",
+    "Spool",
     "Timeouts",
+    "Upload",
     "Upstream",
     "advices",
     "dump",
+    "dump_for_worker",
     "load",
     "masked",
     "read",

@@ -24,6 +24,9 @@ def _in_the_clear(settings: Settings) -> Iterator[Advice]:
             if upstream.is_exposed:
                 path = path_text(("upstreams", region, route, "url"))
                 yield Advice(path, "plain http: replays and API keys cross the network unencrypted; use https")
+    s3 = settings.archive and settings.archive.s3
+    if s3 and s3.is_exposed:
+        yield Advice("archive.s3.endpoint", "plain http: replays cross the network unencrypted; use https")
 
 
 def _without_effect(settings: Settings) -> Iterator[Advice]:
@@ -34,6 +37,8 @@ def _without_effect(settings: Settings) -> Iterator[Advice]:
         yield Advice("cors.allow_origins", '"*" admits every origin: the others listed have no effect')
     if settings.config_cache.stale_if_error > settings.config_cache.max_age:
         yield Advice("config_cache.stale_if_error", "longer than config_cache.max_age, which ends it first")
+    if settings.archive is not None and settings.archive.s3 and settings.archive.store != "s3":
+        yield Advice("archive.s3", f"archive.store is {settings.archive.store}: this has no effect")
 
 
 def _too_patient(settings: Settings) -> Iterator[Advice]:

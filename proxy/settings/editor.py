@@ -2,7 +2,7 @@
 
 Drawn from the models, then widened where the file is more generous than they say: a placeholder may stand
 for any single value, a section may be empty, a url may stand for an upstream, one listener for a list of
-them, and the built-in regions need not be complete.
+them, the built-in regions need not be complete, and variables of the environment may complete `archive.s3`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.settings.handover import masked
-from proxy.settings.schema import Settings
+from proxy.settings.schema import Archive, Settings
 from proxy.settings.upstreams import BUILT_IN
 
 PLACEHOLDER = {"type": "string", "pattern": r"\$\{(env|file):[^{}]+\}"}
@@ -24,6 +24,8 @@ def json_schema() -> Schema:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "replay-gateway configuration"
     _spell_defaults(schema, schema, masked(Settings()))
+    # There is none by default, so its own defaults are not among those.
+    _spell_defaults(schema, schema["$defs"]["Archive"], masked(Settings(archive=Archive()))["archive"])
     _allow_shorthands(schema)
     for section in (schema, *schema["$defs"].values()):
         section["properties"] = {name: _widened(part) for name, part in section["properties"].items()}
@@ -47,6 +49,7 @@ def _allow_shorthands(schema: Schema) -> None:
     partial = {name: part for name, part in sections["RegionUpstreams"].items() if name != "required"}
     sections["BuiltInUpstreams"] = partial | {"properties": dict(routes)}
     properties["upstreams"]["properties"] = {name: {"$ref": "#/$defs/BuiltInUpstreams"} for name in BUILT_IN}
+    del sections["S3"]["required"]
     listen = properties["listen"]
     default = listen.pop("default")
     properties["listen"] = {"default": default, "anyOf": [listen, listen["items"]]}

@@ -17,8 +17,17 @@ def dump(settings: Settings) -> bytes:
     return settings.model_dump_json(context={REVEAL: True}).encode()
 
 
+def dump_for_worker(settings: Settings) -> bytes:
+    """The same without the keys of the archive's store: a worker reads what strangers send, and never speaks to it."""
+    archive = settings.archive
+    if archive is None or archive.s3 is None:
+        return dump(settings)
+    without = archive.model_copy(update={"s3": archive.s3.without_keys()})
+    return dump(settings.model_copy(update={"archive": without}))
+
+
 def load(data: bytes) -> Settings:
-    """The settings that `dump` wrote, equal to the original."""
+    """The settings that `dump` or `dump_for_worker` wrote; equal to the original, or but for those keys."""
     return Settings.model_validate(json.loads(data))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import SerializationInfo
+from pydantic import SecretStr, SerializationInfo
 
 from proxy.settings.section import Location
 
@@ -12,7 +12,12 @@ MASK = "********"
 REVEAL = "reveal"
 
 # Every value at and below these places is secret.
-SECRET_VALUES: tuple[Location, ...] = (("headers", "upstream", "set"), ("keys", "allow"))
+SECRET_VALUES: tuple[Location, ...] = (
+    ("headers", "upstream", "set"),
+    ("keys", "allow"),
+    ("archive", "s3", "accessKey"),
+    ("archive", "s3", "secretKey"),
+)
 # Here the names are the secret: of region.api_keys by design, of `keys` when someone forgot `allow`.
 SECRET_NAMES: tuple[Location, ...] = (("region", "api_keys"), ("keys",))
 
@@ -31,6 +36,12 @@ def is_secret_name(location: Location) -> bool:
 def revealed(info: SerializationInfo) -> bool:
     """Whether secrets are to be written in full: only when settings are handed to another process of ours."""
     return bool(info.context and info.context.get(REVEAL))
+
+
+def masked_text(secret: SecretStr, info: SerializationInfo) -> str:
+    """The secret, or a mask; that there is none is no secret."""
+    text = secret.get_secret_value()
+    return text if revealed(info) or not text else MASK
 
 
 def masked_list(values: Iterable[str], info: SerializationInfo) -> list[str]:

@@ -11,18 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from proxy.settings.archive import S3, Archive, Rotate, Spool, Upload
 from proxy.settings.limits import Breaker, ConfigCache, Limits, Rate, Timeouts
 from proxy.settings.listen import Admin, Listener, ListenerTls
 from proxy.settings.network import Address
 from proxy.settings.region import RegionHeader, RegionName, RegionRules, fields_of, named_regions
 from proxy.settings.section import Fault, Section
 from proxy.settings.traffic import ClientIp, Cors, HeaderEdits, Headers, Keys, Paths
-from proxy.settings.units import Parsed, UnreadableError, choice, whole
+from proxy.settings.units import Parsed, UnreadableError, choice, size_text, whole
 from proxy.settings.upstreams import RegionUpstreams, Upstream, with_built_in
 
 __all__ = [
+    "S3",
     "Address",
     "Admin",
+    "Archive",
     "Breaker",
     "ClientIp",
     "ConfigCache",
@@ -39,8 +42,11 @@ __all__ = [
     "RegionHeader",
     "RegionRules",
     "RegionUpstreams",
+    "Rotate",
     "Settings",
+    "Spool",
     "Timeouts",
+    "Upload",
     "Upstream",
 ]
 
@@ -89,6 +95,7 @@ class Settings(Section):
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
     config_cache: ConfigCache = ConfigCache()
+    archive: Archive | None = None
     log: Log = Log()
 
     @field_validator("listen", mode="before")
@@ -103,10 +110,17 @@ class Settings(Section):
 
     def conflicts(self, written: Mapping[str, object]) -> Iterator[Fault]:
         yield from self._twice_on_one_address()
+        yield from self._queue_without_room()
         known = [*self.upstreams, *(name for name in fields_of(written.get("upstreams")) if name not in self.upstreams)]
         for where, name in named_regions(written.get("region")):
             if name not in known:
                 yield Fault(("region", *where), f'"{name}"', f"a region that exists: {', '.join(known)}")
+
+    def _queue_without_room(self) -> Iterator[Fault]:
+        if self.archive is not None and self.archive.spool.queue_bytes < self.limits.body:
+            least = f"at least limits.body, {size_text(self.limits.body)}: an upload must fit"
+            found = size_text(self.archive.spool.queue_bytes)
+            yield Fault(("archive", "spool", "queue_bytes"), found, least, frozenset(("archive", "limits")))
 
     def _twice_on_one_address(self) -> Iterator[Fault]:
         seen: set[Address] = set()

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from proxy.settings.aliases import with_aliases
 from proxy.settings.document import BadDocumentError, parse
 from proxy.settings.placeholders import Filling
 from proxy.settings.problem import Problem
@@ -50,6 +51,7 @@ def from_text(text: str, environment: Mapping[str, str], name: str = "configurat
 
 
 def _validated(document: Any, problems: list[Problem], environment: Mapping[str, str]) -> Settings | list[Problem]:
+    document = with_aliases(document, environment)
     filling = Filling(environment, lambda name: read_text(Path(name)))
     filled = filling.fill({} if document is None else document)
     problems += [Problem(shown_path(item.location, document), item.found, item.expected) for item in filling.unfilled]

@@ -46,7 +46,9 @@ RESERVED_FIELDS = frozenset(
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def _matching(pattern: re.Pattern[str], expected: str) -> Parsed:
+def matching(pattern: re.Pattern[str], expected: str) -> Parsed:
+    """Text of one pattern, whole; `expected` describes it."""
+
     def parse(value: object) -> str:
         if pattern.fullmatch(text_of(value, f"{expected} (text: put it in quotes)")) is None:
             raise UnreadableError(expected)
@@ -57,17 +59,17 @@ def _matching(pattern: re.Pattern[str], expected: str) -> Parsed:
 
 def token(what: str, example: str) -> Parsed:
     """A name as RFC 9110 (5.6.2) allows it."""
-    return _matching(_TOKEN, f"{what} such as {example}")
+    return matching(_TOKEN, f"{what} such as {example}")
 
 
 def api_key() -> Parsed:
     """An API key: 1 to 256 visible ASCII characters."""
-    return _matching(_KEY, "an API key: visible ASCII characters, at most 256")
+    return matching(_KEY, "an API key: visible ASCII characters, at most 256")
 
 
 def region_name() -> Parsed:
     """A region's name: short, since it is a metric's label."""
-    return _matching(_REGION, "a region's name such as us or eu: lower-case letters, digits, - and _")
+    return matching(_REGION, "a region's name such as us or eu: lower-case letters, digits, - and _")
 
 
 def upstream_field_name() -> Parsed:
@@ -98,7 +100,7 @@ def field_value() -> Parsed:
 
 def field_text() -> Parsed:
     """A field value to compare with: printable ASCII on one line, not empty."""
-    return _matching(_VALUE, "a header's value such as DE: printable ASCII, not empty")
+    return matching(_VALUE, "a header's value such as DE: printable ASCII, not empty")
 
 
 def public_path() -> Parsed:
@@ -154,9 +156,9 @@ def _origin_advice(text: str, expected: str) -> str:
     return expected
 
 
-def file_path() -> Parsed:
+def file_path(what: str = "a file") -> Parsed:
     """The path of a file; a relative one counts from the working directory. Whether it exists is not looked at."""
-    expected = "the path of a file"
+    expected = f"the path of {what}"
 
     def parse(value: object) -> Path:
         if isinstance(value, Path):

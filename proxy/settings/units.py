@@ -48,6 +48,7 @@ DURATION_MAX = 366 * 86400.0
 
 _SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]{1,3})?")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 
 
@@ -158,6 +159,22 @@ def duration_text(seconds: float) -> str:
     return f"{exact.normalize():f}s"
 
 
+def plain_seconds() -> Parsed:
+    """A duration for a key that names the unit itself, above zero: `300` is `5m`."""
+    named = duration()
+
+    def parse(value: object) -> float:
+        text = str(value) if isinstance(value, int | float) else value
+        is_number = isinstance(text, str) and _NUMBER.fullmatch(text)
+        try:
+            return float(named.parse(f"{text}s" if is_number else value))
+        except UnreadableError:
+            raise UnreadableError("a number of seconds above zero, or a duration such as 30s or 5m") from None
+
+    number = {"type": "number", "exclusiveMinimum": 0, "maximum": DURATION_MAX}
+    return Parsed(parse, {"anyOf": [number, named.schema]}, duration_text)
+
+
 def whole(low: int, high: int) -> Parsed:
     """A whole number from `low` to `high`."""
 
@@ -196,6 +213,15 @@ def flag() -> Parsed:
         return spelled
 
     return Parsed(parse, {"type": "boolean"}, bool)
+
+
+def or_empty(some: Parsed) -> Parsed:
+    """The same, or empty text where there is none."""
+
+    def parse(value: object) -> Any:
+        return "" if value == "" else some.parse(value)
+
+    return Parsed(parse, {"anyOf": [{"const": ""}, some.schema]}, some.write)
 
 
 def choice(*words: str) -> Parsed:

@@ -33,14 +33,23 @@ _URL = re.compile(
 )
 
 
-class _Parts(NamedTuple):
+class UrlParts(NamedTuple):
+    """A URL taken apart: lower-case, IPv6 without brackets, the port that the scheme implies, no slash at the end."""
+
     scheme: str
     host: str
     port: int
     path: str
 
+    @property
+    def authority(self) -> str:
+        """Host and port; the port is left out when it is the scheme's own (RFC 9110, 7.2)."""
+        host = bracketed(self.host)
+        return host if DEFAULT_PORTS[self.scheme] == self.port else f"{host}:{self.port}"
 
-def _split(url: str) -> _Parts | None:
+
+def split_url(url: str) -> UrlParts | None:
+    """The parts of an http or https URL without user, query and fragment; None for any other text."""
     match = _URL.fullmatch(url)
     scheme = match["scheme"].lower() if match else ""
     if match is None or scheme not in DEFAULT_PORTS:
@@ -49,7 +58,7 @@ def _split(url: str) -> _Parts | None:
     path = match["path"].rstrip("/")
     if not is_host(host) or not 1 <= port <= 65535 or any(part in (".", "..") for part in path.split("/")):
         return None
-    return _Parts(scheme, host, port, path)
+    return UrlParts(scheme, host, port, path)
 
 
 def upstream_url() -> Parsed:
@@ -58,7 +67,7 @@ def upstream_url() -> Parsed:
 
     def parse(value: object) -> str:
         url = text_of(value, expected)
-        if _split(url) is None:
+        if split_url(url) is None:
             raise UnreadableError(expected)
         return url
 
@@ -81,8 +90,8 @@ class Upstream(Section):
         return {"url": data} if isinstance(data, str) else data
 
     @cached_property
-    def parts(self) -> _Parts:
-        parts = _split(self.url)
+    def parts(self) -> UrlParts:
+        parts = split_url(self.url)
         assert parts is not None  # the url was checked by `upstream_url`
         return parts
 
@@ -108,9 +117,8 @@ class Upstream(Section):
 
     @cached_property
     def authority(self) -> str:
-        """The Host header's value: the port is left out when it is the scheme's own (RFC 9110, 7.2)."""
-        default = DEFAULT_PORTS[self.parts.scheme] == self.port
-        return bracketed(self.host) if default else f"{bracketed(self.host)}:{self.port}"
+        """The Host header's value."""
+        return self.parts.authority
 
     @property
     def dialled(self) -> Address:

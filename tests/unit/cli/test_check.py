@@ -63,6 +63,7 @@ def test_all_problems_are_told_and_nothing_is_shown(tmp_path: Path) -> None:
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     text = f"{QUIET}headers: {{upstream: {{set: {{X-A: TOPSECRET}}}}}}\nkeys: {{allow: [TOPSECRET]}}\n"
     text += "region: {api_keys: {TOPSECRET: eu}}\n"
+    text += "archive: {s3: {region: r, recordingsBucket: abc, accessKey: TOPSECRET, secretKey: TOPSECRET}}\n"
     for arguments in ((), ("--json",)):
         result = check_text(tmp_path, text, *arguments)
         assert result.exit_code == 0
@@ -72,6 +73,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 def test_a_secret_in_a_broken_file_is_not_shown(tmp_path: Path) -> None:
     text = "headers: {upstream: {set: {X-A: 'TOPSECRET\n\n'}}}\nkeys: {allow: ['TOP SECRET']}\n"
     text += "region: {api_keys: {TOPSECRET: mars}}\n"
+    text += "archive: {s3: {region: r, recordingsBucket: abc, accessKey: ' TOPSECRET', secretKey: [TOPSECRET]}}\n"
     result = check_text(tmp_path, text)
     assert result.exit_code == 2
     assert "SECRET" not in result.output

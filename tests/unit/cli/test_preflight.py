@@ -172,7 +172,9 @@ def test_trust_anchors_that_are_missing_or_empty_are_told(tmp_path: Path) -> Non
         "us": {"track": {"url": "https://a", "ca_file": str(tmp_path / "none")}},
         "eu": {"config": {"url": "https://a", "ca_file": str(tmp_path / "text")}},
     }
-    assert told(files(settings(upstreams=upstreams))) == [
+    archive = {"s3": {"region": "r", "recordingsBucket": "abc", "ca_file": str(tmp_path / "text")}}
+    assert told(files(settings(upstreams=upstreams, archive=archive))) == [
         f"upstreams.us.track.ca_file: can't read {tmp_path}/none: No such file or directory",
         f"upstreams.eu.config.ca_file: {tmp_path}/text holds no certificate; it must be PEM",
+        f"archive.s3.ca_file: {tmp_path}/text holds no certificate; it must be PEM",
     ]

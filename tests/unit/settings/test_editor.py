@@ -35,6 +35,13 @@ ACCEPTED = [
     "limits: {body: 16MiB, head: 32768, per_ip: {rate: 0.5, burst: 3}}",
     "timeouts: {connect: 700ms, drain: 0, linger: 1.5s}",
     "config_cache: {stale_if_error: 0s}",
+    "archive: null",
+    "archive: {}",
+    "archive: {store: directory, codec: none, client_ip: off, headers: [X-A], node: '', rotate: {seconds: 1.5}}",
+    "archive: {s3: {endpoint: 'HTTPS://A:1/', recordingsBucket: abc, assetsBucket: '', prefix: a/b, tags: {É: ''}}}",
+    "archive: {s3: {region: r, recordingsBucket: abc, accessKey: a, secretKey: b, sse: 'aws:kms', ca_file: c}}",
+    "archive: {rotate: {bytes: 1, seconds: 5m}, spool: {sync_interval: 10ms, min_free_bytes: 0}}",
+    "archive: {upload: {parallel: 1, backoff: 100ms}}",
     "{limits: null, log: null, headers: {upstream: null}}",
 ]
 WITH_PLACEHOLDERS = """
@@ -43,6 +50,7 @@ limits: {body: "${env:B}"}
 log: {level: "${file:/l}"}
 region: {strict: "${env:S}", api_keys: {"${env:K}": "${env:R}"}}
 timeouts: {drain: "${env:D}"}
+archive: {store: "${env:S}", s3: {prefix: "${env:P}", tags: {"${env:T}": "${env:V}"}}, rotate: {seconds: "${env:D}"}}
 """
 REFUSED = [
     "nonsense: 1",
@@ -73,6 +81,19 @@ REFUSED = [
     "client_ip: {trusted_proxies: [example.com]}",
     "headers: {upstream: {remove: ['a b']}}",
     "keys: {allow: ['a b']}",
+    "archive: 3",
+    "archive: {store: swift}",
+    "archive: {codec: null}",
+    "archive: {node: a b}",
+    "archive: {rotate: {seconds: 0}}",
+    "archive: {rotate: {seconds: 5 parsecs}}",
+    "archive: {upload: {backoff: 3}}",
+    "archive: {s3: {region: r, recordingsBucket: A_B}}",
+    "archive: {s3: {region: r, recordingsBucket: ''}}",
+    "archive: {s3: {endpoint: 'https://a/b', recordingsBucket: abc}}",
+    "archive: {s3: {region: r, recordingsBucket: abc, prefix: /a}}",
+    "archive: {s3: {region: r, recordingsBucket: abc, tags: [a]}}",
+    "archive: {s3: {region: r, recordingsBucket: abc, access_key: a}}",
 ]
 
 
@@ -117,6 +138,20 @@ def test_defaults_are_spelled_as_in_the_file() -> None:
     assert schema["$defs"]["Limits"]["properties"]["body"]["default"] == "16MiB"
     assert schema["$defs"]["Admin"]["properties"]["address"]["default"] == "127.0.0.1:9090"
     assert schema["$defs"]["KeyRate"]["properties"]["burst"]["default"] == 4000
+    assert schema["properties"]["archive"]["default"] is None
+    assert schema["$defs"]["Archive"]["properties"]["inflate_max"]["default"] == "64MiB"
+    assert schema["$defs"]["Rotate"]["properties"]["seconds"]["default"] == "5m"
+
+
+def test_variables_may_complete_the_bucket_so_an_editor_asks_for_no_key_of_it() -> None:
+    text = "archive: {s3: {accessKey: a, secretKey: b}}"
+    settings(text, {"AWS_REGION": "r", "S3_BUCKET_WEB": "abc"})
+    assert faults(text) == []
+
+
+def test_what_is_shown_of_an_archive_is_accepted() -> None:
+    text = "archive: {s3: {endpoint: 'https://a', recordingsBucket: abc, accessKey: a, secretKey: b}}"
+    assert list(CHECKER.iter_errors(masked(settings(text)))) == []
 
 
 def test_every_section_has_a_description() -> None:

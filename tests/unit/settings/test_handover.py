@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.settings import Settings, dump, load, masked
+from proxy.settings import Settings, dump, dump_for_worker, load, masked
 from proxy.settings.limits import Timeouts
 from proxy.settings.units import duration_text
 
@@ -44,6 +44,31 @@ limits: {body: 12345, exchange_bytes: 1MiB, per_ip: {rate: 0.1, burst: 3}}
 timeouts: {connect: 0.123456789s, first_byte: 100ms, lame_duck: 0}
 breaker: {failures: 0, open: 1d}
 config_cache: {stale_if_error: 0, entries: 3}
+archive:
+  directory: /a
+  s3:
+    endpoint: "http://[::1]:9000"
+    accessKey: SECRETKEY3
+    secretKey: "SECRET 4/+="
+    recordingsBucket: r.example
+    assetsBucket: a-b
+    sourcemapsBucket: c-d
+    prefix: x/y
+    addressing: path
+    ca_file: d.pem
+    sse: aws:kms
+    kms_key_id: alias/k
+    tags: {retention: "30 days", Größe: ""}
+  codec: gzip
+  level: 9
+  body: wire
+  inflate_max: 1MB
+  node: n.1
+  client_ip: full
+  headers: [X-A]
+  spool: {directory: /s, max_bytes: 1GB, min_free_bytes: 0, queue_bytes: 12345, sync: none, sync_interval: 0.1s}
+  rotate: {bytes: 1B, seconds: 0.25}
+  upload: {parallel: 3, backoff: 1ms, backoff_max: 2ms, timeout: 1.5s}
 log: {level: debug, access: off, format: json}
 """
 
@@ -56,6 +81,28 @@ def test_settings_survive_with_their_secrets() -> None:
     assert copy.keys.allow == ("SECRETKEY1", "12")
     assert list(copy.region.api_keys) == ["SECRETKEY1", "SECRETKEY2"]
     assert copy.timeouts.connect == 0.123456789
+    assert copy.archive is not None
+    assert copy.archive.s3 is not None
+    assert copy.archive.s3.accessKey.get_secret_value() == "SECRETKEY3"
+    assert copy.archive.s3.secretKey.get_secret_value() == "SECRET 4/+="
+
+
+def test_a_worker_gets_all_but_the_keys_of_the_store() -> None:
+    full = settings(FULL)
+    data = dump_for_worker(full)
+    assert b"SECRETKEY1" in data
+    assert b"SECRETKEY3" not in data
+    assert b"SECRET 4/+=" not in data
+    copy = load(data)
+    assert full.archive is not None
+    assert full.archive.s3 is not None
+    assert copy.archive == full.archive.model_copy(update={"s3": full.archive.s3.without_keys()})
+    assert copy.model_copy(update={"archive": full.archive}) == full
+
+
+@pytest.mark.parametrize("text", ["", "archive: {}"])
+def test_without_keys_of_a_store_a_worker_gets_the_same(text: str) -> None:
+    assert dump_for_worker(settings(text)) == dump(settings(text))
 
 
 def test_the_example_changes_every_section() -> None:

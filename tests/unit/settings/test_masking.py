@@ -20,6 +20,10 @@ from proxy.settings.section import Location
         ("keys",),
         ("region", "api_keys"),
         ("region",),
+        ("archive", "s3", "accessKey"),
+        ("archive", "s3", "secretKey"),
+        ("archive", "s3"),
+        ("archive",),
         (),
     ],
 )
@@ -36,6 +40,8 @@ def test_a_value_here_may_be_a_secret(location: Location) -> None:
         ("region", "default"),
         ("region", "api_keys", "k"),
         ("keysx",),
+        ("archive", "s3", "endpoint"),
+        ("archive", "spool", "directory"),
     ],
 )
 def test_a_value_here_may_be_shown(location: Location) -> None:

@@ -8,25 +8,35 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from proxy.settings import Settings, advices
+from proxy.settings import S3, Archive, Settings, advices
+from proxy.settings.aliases import ALIASES
 from proxy.settings.document import parse
+from proxy.settings.editor import json_schema
 from proxy.settings.section import Section
 
 from .told import settings
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 REFERENCE = (CONFIG / "reference.yaml").read_text()
-ENVIRONMENT = {"AMPLITUDE_API_KEY": "k"}
+ENVIRONMENT = {"AMPLITUDE_API_KEY": "k", "S3_ACCESS_KEY": "a"}
 # An example stands above its key, with only comments between them.
 EXAMPLE = re.compile(
     r"^(?P<before> *(?:- )?)# Example: (?P<example>(?P<key>\w+): .+)\n(?P<between>(?: *#.*\n)*) *(?P=key): ?.*$", re.M
 )
+# A section that there is none of by default stands below its key as a comment.
+COMMENTED = re.compile(r"^(?P<key>\w+): null\n(?P<section># (?P=key):\n(?:#.*\n)+)", re.M)
+
+
+def with_sections(text: str) -> str:
+    """The same file with each section that is a comment put into force."""
+    return COMMENTED.sub(lambda match: re.sub(r"^# ?", "", match["section"], flags=re.M), text)
 
 
 def with_examples(text: str) -> str:
-    """The same file with each example in place of the default that follows it."""
-    return EXAMPLE.sub(r"\g<between>\g<before>\g<example>", text)
+    """The same file with such sections, and each example in place of the default that follows it."""
+    return EXAMPLE.sub(r"\g<between>\g<before>\g<example>", with_sections(text))
 
 
 def keys(kind: Any, at: str = "") -> Iterator[tuple[str, str]]:
@@ -60,16 +70,33 @@ def test_the_reference_holds_the_defaults() -> None:
     assert settings(REFERENCE) == Settings()
 
 
+def test_the_section_that_is_a_comment_holds_its_defaults() -> None:
+    there = Archive(s3=S3(region="us-east-1", recordingsBucket="openreplay-recordings"))
+    assert settings(with_sections(REFERENCE)) == Settings(archive=there)
+
+
+def test_the_section_that_is_a_comment_gives_no_warning_in_a_check_or_an_editor() -> None:
+    text = with_sections(REFERENCE)
+    assert list(advices(settings(text))) == []
+    assert list(Draft202012Validator(json_schema()).iter_errors(parse(text)[0])) == []
+
+
+def test_the_reference_names_the_variables_that_stand_in_for_keys() -> None:
+    listed = {key: tuple(names.split(", ")) for key, names in re.findall(r"^#   #   (\w+) +(\w.*)$", REFERENCE, re.M)}
+    assert listed == dict(ALIASES)
+
+
 def test_the_reference_names_every_key() -> None:
-    plain, _ = parse(REFERENCE)
+    plain, _ = parse(with_sections(REFERENCE))
     examples, _ = parse(with_examples(REFERENCE))
     written = {*named(plain, Settings), *named(examples, Settings)}
     assert set(keys(Settings)) - written == set()
 
 
 def test_every_example_is_valid(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("t\n")
-    text = with_examples(REFERENCE).replace("/run/secrets/token", str(tmp_path / "token"))
+    for name in ("token", "s3"):
+        (tmp_path / name).write_text("t\n")
+    text = with_examples(REFERENCE).replace("/run/secrets", str(tmp_path))
     assert "Example" not in text.partition("listen:")[2]
     changed = settings(text, ENVIRONMENT)
     same = [name for name in Settings.model_fields if getattr(changed, name) == getattr(Settings(), name)]
@@ -77,7 +104,7 @@ def test_every_example_is_valid(tmp_path: Path) -> None:
 
 
 def test_every_example_changes_something() -> None:
-    for match in EXAMPLE.finditer(REFERENCE):
+    for match in EXAMPLE.finditer(with_sections(REFERENCE)):
         default = match[0].rpartition("\n")[2].strip()
         assert match["example"].strip() != default
 

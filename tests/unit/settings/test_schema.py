@@ -43,6 +43,12 @@ keys: {allow: []}
 limits: {body: 16MiB, head: 32KiB, connections: 10000, per_ip: {rate: 0, burst: 200}, per_key: {rate: 0, burst: 4000}}
 timeouts: {connect: 3s, first_byte: 7s, track_total: 9s, config_total: 700ms, lame_duck: 0s, drain: 20s}
 config_cache: {stale_if_error: 1h, max_age: 24h}
+archive:
+  store: s3
+  directory: ./archive
+  s3: {endpoint: "https://s3.example.com", accessKey: K, secretKey: "${env:TOKEN}", recordingsBucket: recordings}
+  spool: {directory: ./spool, max_bytes: 1GiB, min_free_bytes: 512MiB, sync: interval, on_full: drop-newest}
+  rotate: {bytes: 64MiB, seconds: 300}
 log: {level: info, access: errors}
 """
 
@@ -68,6 +74,9 @@ def test_settings_are_frozen_and_picklable() -> None:
     copy = pickle.loads(pickle.dumps(whole))
     assert copy == whole
     assert copy.headers.upstream.set["X-Proxy-Token"].get_secret_value() == "t"
+    assert copy.archive is not None
+    assert copy.archive.s3 is not None
+    assert copy.archive.s3.secretKey.get_secret_value() == "t"
 
 
 @pytest.mark.parametrize(("written", "workers"), [("auto", "auto"), ("1", 1), ("256", 256), ("'4'", 4)])
@@ -89,8 +98,8 @@ def test_an_unknown_word_is_refused(log: str) -> None:
     assert only_problem(f"log: {log}").startswith("log.")
 
 
-def test_what_is_not_built_yet_is_refused() -> None:
-    assert only_problem("archive: {store: s3}").startswith("archive: found an unknown key; expected one of listen, ")
+def test_an_unknown_section_is_told_with_all_that_there_are() -> None:
+    assert only_problem("zzz: {a: 1}").startswith("zzz: found an unknown key; expected one of listen, ")
 
 
 @pytest.mark.parametrize("text", ["3", "[]", "hello", "true", "- listen: x"])

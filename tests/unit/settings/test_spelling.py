@@ -191,3 +191,5 @@ def test_a_file_is_not_looked_at() -> None:
 def test_what_can_be_no_path_of_a_file_is_refused(written: object) -> None:
     with pytest.raises(UnreadableError, match="the path of a file"):
         file_path().parse(written)
+    with pytest.raises(UnreadableError, match="the path of a folder"):
+        file_path("a folder").parse(written)

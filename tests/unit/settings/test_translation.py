@@ -29,6 +29,10 @@ INNER = [
     "allow",
     "set",
     "values",
+    "s3",
+    "accessKey",
+    "spool",
+    "tags",
 ]
 WORDS = st.sampled_from([*Settings.model_fields, *INNER, "SECRET"])
 SIMPLE = st.one_of(

@@ -20,7 +20,9 @@ from proxy.settings.units import (
     duration,
     duration_text,
     flag,
+    or_empty,
     per_second,
+    plain_seconds,
     size,
     size_text,
     whole,
@@ -145,6 +147,20 @@ def test_a_duration_is_written_in_its_largest_whole_unit() -> None:
     assert written == ["0s", "700ms", "1500ms", "90s", "5m", "2h", "1d", "0.0005s"]
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"), [(300, 300.0), ("300", 300.0), (0.25, 0.25), (1.5, 1.5), ("5m", 300.0), ("250ms", 0.25)]
+)
+def test_seconds_need_no_unit_where_the_key_names_it(written: object, seconds: float) -> None:
+    assert plain_seconds().parse(written) == seconds
+    assert plain_seconds().parse(plain_seconds().write(seconds)) == seconds
+
+
+@pytest.mark.parametrize("written", [0, "0", "0s", -1, 1e-300, float("nan"), float("inf"), "5 parsecs", True, None])
+def test_what_is_no_number_of_seconds_is_refused(written: object) -> None:
+    with pytest.raises(UnreadableError, match="a number of seconds above zero, or a duration such as 30s or 5m"):
+        plain_seconds().parse(written)
+
+
 @pytest.mark.parametrize("written", [1, 256, "17", "1"])
 def test_a_whole_number_may_be_text(written: object) -> None:
     assert whole(1, 256).parse(written) == int(str(written))
@@ -184,8 +200,19 @@ def test_an_unknown_word_is_refused_with_the_list(written: object) -> None:
         choice("a", "b", "c").parse(written)
 
 
+def test_empty_text_may_stand_for_none() -> None:
+    word = or_empty(choice("a", "b"))
+    assert (word.parse(""), word.parse("a")) == ("", "a")
+
+
+@pytest.mark.parametrize("written", [None, 0, [], "c", " "])
+def test_nothing_else_stands_for_none(written: object) -> None:
+    with pytest.raises(UnreadableError, match="a or b"):
+        or_empty(choice("a", "b")).parse(written)
+
+
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.booleans(), st.lists(st.text())))
 def test_nothing_but_unreadable_is_ever_raised(value: object) -> None:
-    for parsed in (size(), duration(), whole(0, 9), per_second(), flag(), choice("a", "b")):
+    for parsed in (size(), duration(), plain_seconds(), whole(0, 9), per_second(), flag(), choice("a", "b")):
         with suppress(UnreadableError):
             parsed.parse(value)

@@ -1,0 +1,186 @@
+"""Makes a segment of the spool into an object of the archive and its index, on the local disk.
+
+A segment is looked through once for where things are (`archive.survey`), then each body is read, decoded and compressed
+by itself: memory holds one body, as it came and decoded, whatever the segment's size. The bytes that come out follow
+from the segment's bytes and the options alone, so a repeat makes the same. What is intact in a damaged segment is
+archived, and what is not is told. Must not know stores, or when a segment is sealed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal
+
+from proxy.archive import index
+from proxy.archive.codec import BlockWriter
+from proxy.archive.index import GapRow, Row
+from proxy.archive.line import Payload, gap_line, gap_of, payload_line, session_of
+from proxy.archive.naming import Codec, data_key, index_key
+from proxy.archive.survey import Spot, Survey
+from proxy.spool.name import SegmentName
+from proxy.spool.segment import SEGMENT_HEAD, NotASegment, decode_head
+
+_NEVER: Final = 1 << 64  # later than every time
+_BUFFER: Final = 1024 * 1024  # bytes written at once
+
+
+@dataclass(frozen=True, slots=True)
+class SealOptions:
+    """`level` is the codec's own. `body`: whether lines hold decoded bodies where that is possible, or always the wire
+    bytes. `inflate_max`: bytes; a body that is larger when decoded is kept as it came."""
+
+    codec: Codec
+    level: int
+    body: Literal["decoded", "wire"]
+    inflate_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a segment became. `data` and `index` are files for the objects with the keys. `wire_bytes` are those of the
+    payloads' bodies; `gaps` are payloads that were dropped before the spool, by reason.
+
+    `damaged_bytes` were no whole frames; `damaged_payloads` is how many payloads were lost by that, as far as sequences
+    tell; not counted is what a crash cut off at the end. `unreadable` is why nothing at all could be read, and "" where
+    something could: then there are no keys and no files.
+    """
+
+    data_key: str
+    index_key: str
+    data: Path
+    index: Path
+    payloads: int
+    wire_bytes: int
+    gaps: dict[str, int]
+    damaged_bytes: int
+    damaged_payloads: int
+    sessions: int
+    unreadable: str
+
+
+def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) -> Sealed:
+    """Seal the file `segment` into two files in the folder `scratch`, in place of what an earlier try has left there.
+    Raises OSError when a file can't be read or written; then it leaves none."""
+    data, rows = scratch / f"{name}.data", scratch / f"{name}.index"
+    with segment.open("rb") as file:
+        try:
+            head = decode_head(file.read(SEGMENT_HEAD))
+        except NotASegment as error:
+            return Sealed("", "", data, rows, 0, 0, {}, segment.stat().st_size, 0, 0, str(error))
+        survey = Survey(file, head.salt, session_of)
+        keys = data_key(name, head.opened_ms, options.codec), index_key(name, head.opened_ms, options.codec)
+        with ExitStack() as undo:
+            for path in (data, rows):
+                undo.callback(path.unlink, missing_ok=True)
+            gaps = _Sealing(file, survey, keys[0], options).write(data, rows, head.opened_ms)
+            undo.pop_all()
+    payloads = survey.payloads
+    damage = survey.damaged_bytes, survey.damaged_payloads
+    return Sealed(*keys, data, rows, len(payloads), payloads.body_bytes(), gaps, *damage, survey.sessions, "")
+
+
+class _Sealing:
+    """The second look into one segment."""
+
+    def __init__(self, file: BinaryIO, survey: Survey, key: str, options: SealOptions) -> None:
+        self._number = file.fileno()
+        self._survey = survey
+        self._key = key
+        self._options = options
+        self._offset = 0  # where the next block begins in the data object
+
+    def write(self, data: Path, index_file: Path, opened_ms: int) -> dict[str, int]:
+        """Write both files. Returns the payloads dropped by reason."""
+        codec, level = self._options.codec, self._options.level
+        with _created(data) as into, _created(index_file) as rows_into:
+            blocks, rows = BlockWriter(into, codec, level), BlockWriter(rows_into, codec, level)
+            for _, group in groupby(self._survey.by_session(), key=itemgetter(0)):
+                rows.write(index.encode(self._session(blocks, map(itemgetter(1), group))))
+            dropped = self._gaps(blocks, rows, self._damage(opened_ms))
+            rows.end()
+            if codec is Codec.ZSTD:
+                rows_into.seek(0)
+                into.writelines(index.trailer(rows_into.read()))
+        return dropped
+
+    def _session(self, blocks: BlockWriter, numbers: Iterator[int]) -> Row:
+        """Write a session's block."""
+        ids, count, first_ms, last_ms = ("", ""), 0, _NEVER, 0
+        for number in numbers:
+            spot = self._survey.payloads[number]
+            if not count:
+                ids = session_of(self._read(spot.meta_at, spot.meta_length))
+            count, first_ms, last_ms = count + 1, min(first_ms, spot.time_ms), max(last_ms, spot.time_ms)
+            for piece in self._line(spot):
+                blocks.write(piece)
+        return Row(self._key, *self._end(blocks), *ids, count, first_ms, last_ms)
+
+    def _gaps(self, blocks: BlockWriter, rows: BlockWriter, damage: list[tuple[int, dict[str, Any]]]) -> dict[str, int]:
+        """Write the block of the gaps, if there are any, and their rows. Returns the payloads dropped by reason."""
+        dropped: Counter[str] = Counter()
+        if not self._survey.gaps and not damage:
+            return {}
+        for time_ms, gap in chain(self._told(), damage):
+            blocks.write(gap_line(time_ms, gap))
+        extent = self._end(blocks)
+        for _, gap in self._told():
+            dropped[str(gap.get("reason"))] += _payloads(gap)
+        for _, gap in chain(self._told(), damage):
+            rows.write(index.encode(GapRow(self._key, *extent, gap)))
+        return dict(dropped)
+
+    def _told(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Time and content of each gap that the worker wrote."""
+        for number in range(len(self._survey.gaps)):
+            spot = self._survey.gaps[number]
+            yield spot.time_ms, gap_of(self._read(spot.meta_at, spot.meta_length))
+
+    def _damage(self, opened_ms: int) -> list[tuple[int, dict[str, Any]]]:
+        """The gap that damage to the segment has made: the archive knows its own holes."""
+        lost, size, to_ms = self._survey.damaged_payloads, self._survey.damaged_bytes, self._survey.last_ms
+        if not lost:
+            return []
+        return [(to_ms, {"reason": "damaged", "payloads": lost, "bytes": size, "from": opened_ms, "to": to_ms})]
+
+    def _line(self, spot: Spot) -> tuple[bytes, ...]:
+        options, outcome = self._options, self._survey.outcome_of(spot.sequence)
+        payload = Payload(
+            spot.sequence,
+            spot.time_ms,
+            self._read(spot.meta_at, spot.meta_length),
+            self._read(outcome.meta_at, outcome.meta_length) if outcome else b"",
+            self._read(spot.meta_at + spot.meta_length, spot.body_length),
+            spot.is_cut,
+        )
+        return payload_line(payload, splice=options.body == "decoded", inflate_max=options.inflate_max)
+
+    def _end(self, blocks: BlockWriter) -> tuple[int, int]:
+        """Finish a block. Returns its offset and length."""
+        offset, length = self._offset, blocks.end()
+        self._offset += length
+        return offset, length
+
+    def _read(self, at: int, length: int) -> bytes:
+        data = os.pread(self._number, length, at)
+        if len(data) < length:
+            raise OSError(
+                f"the segment has shrunk while it was sealed: {length} bytes at {at} are not there any longer"
+            )
+        return data
+
+
+def _created(path: Path) -> BinaryIO:
+    """An empty file that nobody else may read: it is as private as what was uploaded."""
+    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b", buffering=_BUFFER)
+
+
+def _payloads(gap: dict[str, Any]) -> int:
+    count = gap.get("payloads")
+    return count if isinstance(count, int) else 0

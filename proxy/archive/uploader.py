@@ -1,0 +1,232 @@
+"""Brings sealed segments into the store, the oldest first, and tries for ever.
+
+Each segment is on its own: one that can't be uploaded waits longer and longer and holds up no other. A segment's file
+goes when its objects are there, so whatever dies at whatever moment repeats what it did, under the same keys. Threads
+are this module's own. Must not know what is in a segment, nor which store it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Final
+
+from proxy.archive.account import Account, Done
+from proxy.archive.scratch import Scratch
+from proxy.archive.seal import Sealed, SealOptions, seal
+from proxy.archive.store import Store, StoreError
+from proxy.observe.ledger import Counter, Gauge, Ledger, Mark
+from proxy.runtime.clock import monotonic, wall
+from proxy.spool.folder import Found, State, advance, claim, found_in, prepare, remove
+from proxy.spool.name import SegmentName
+from proxy.spool.segment import SEGMENT_HEAD, NotASegment, decode_head
+
+# How often the spool is looked at for segments to upload.
+LOOK_SECONDS: Final = 1.0
+
+_log = logging.getLogger("proxy.archive")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRules:
+    """`parallel` segments at once. After a failure a segment waits `backoff` seconds, then twice as long each time, up
+    to `backoff_max`, and between half of that and all of it."""
+
+    parallel: int
+    backoff: float
+    backoff_max: float
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """How often a segment failed, and until when (monotonic seconds) it is left alone."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the threads share; changed under the lock."""
+
+    lock: Lock = field(default_factory=Lock)
+    in_hand: set[SegmentName] = field(default_factory=set)
+    troubles: dict[SegmentName, _Trouble] = field(default_factory=dict)
+
+
+class Uploader:
+    """`folder` is the spool's. `ledger` is the archiver's own row."""
+
+    def __init__(
+        self, folder: Path, node: str, store: Store, options: SealOptions, rules: UploadRules, ledger: Ledger
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._options = options
+        self._rules = rules
+        self._ledger = ledger
+        self._account = Account(ledger, folder, node)
+        self._scratch: Scratch | None = None
+        self._work = _Work()
+        self._stopping = Event()
+        self._until = 0.0  # monotonic seconds; once it is stopping
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        """Begin. Raises OSError when the folder can't be had."""
+        prepare(self._folder)
+        self._scratch = Scratch(self._folder)
+        for number in range(self._rules.parallel):
+            thread = Thread(target=self._run, name=f"upload {number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, seconds: float) -> bool:
+        """Archive what is there and can be, for so many seconds at most; whether nothing is in hand at the end."""
+        self._until = monotonic() + seconds
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(max(self._until - monotonic(), 0.0))
+        if any(thread.is_alive() for thread in self._threads):
+            return False
+        if self._scratch is not None:
+            self._scratch.close()
+        return True
+
+    # -- a thread
+
+    def _run(self) -> None:
+        while not self._stopping.is_set() or monotonic() < self._until:
+            found = self._look()
+            if found is None and self._stopping.is_set():
+                return
+            if found is None:
+                self._stopping.wait(LOOK_SECONDS)
+                continue
+            try:
+                self._try(found)
+            finally:
+                with self._work.lock:
+                    self._work.in_hand.discard(found.name)
+
+    def _look(self) -> Found | None:
+        try:
+            return self._next()
+        except OSError as error:
+            _log.error("can't look into the spool %s: %s", self._folder, error.strerror)
+            return None
+
+    def _next(self) -> Found | None:
+        """The oldest segment that may be tried now, which is in this thread's hand from here on."""
+        work, now = self._work, monotonic()
+        with work.lock:
+            sealed = [each for each in found_in(self._folder) if each.state is State.SEALED]
+            work.troubles = {each.name: work.troubles[each.name] for each in sealed if each.name in work.troubles}
+            self._tell(sealed)
+            may = [each for each in sealed if each.name not in work.in_hand and self._is_due(each.name, now)]
+            found = min(may, key=_age, default=None)
+            if found is not None:
+                work.in_hand.add(found.name)
+            return found
+
+    def _is_due(self, name: SegmentName, now: float) -> bool:
+        trouble = self._work.troubles.get(name)
+        return trouble is None or now >= trouble.until
+
+    def _tell(self, sealed: list[Found]) -> None:
+        oldest = min(map(_age, sealed), default=0.0)
+        self._ledger.gauge(Gauge.SPOOL_SEALED_SEGMENTS, len(sealed))
+        self._ledger.gauge(Gauge.SPOOL_OLDEST_SECONDS, max(int(wall() - oldest), 0) if sealed else 0)
+
+    def _try(self, found: Found) -> None:
+        descriptor = claim(found.path)
+        if descriptor is None:
+            return  # another archiver's, or removed to make room
+        try:
+            self._archive(found)
+        except StoreError as error:
+            self._ledger.count(Counter.ARCHIVE_UPLOAD_FAILURES)
+            self._failed(found.name, str(error), logging.WARNING if error.is_transient else logging.ERROR)
+        except OSError as error:
+            self._failed(found.name, f"{error.filename or 'the disk'}: {error.strerror}", logging.ERROR)
+        except Exception:  # the next segment may be a better one
+            _log.exception("%s could not be archived", found.name)
+            self._failed(found.name, "see above", logging.ERROR)
+        else:
+            with self._work.lock:
+                self._work.troubles.pop(found.name, None)
+        finally:
+            os.close(descriptor)
+
+    def _failed(self, name: SegmentName, why: str, level: int) -> None:
+        with self._work.lock:
+            trouble = self._work.troubles.setdefault(name, _Trouble())
+            trouble.failures += 1
+            pause = pause_after(trouble.failures, self._rules, random.random())
+            trouble.until = monotonic() + pause
+        # Without the segment's name: all that wait for the same reason are one line (see the log's filter).
+        _log.log(level, "can't archive yet, kept in the spool and tried again: %s", why)
+        _log.debug("%s waits %.1f s", name, pause)
+
+    # -- a segment
+
+    def _archive(self, found: Found) -> None:
+        assert self._scratch is not None
+        sealed = seal(found.path, found.name, self._options, self._scratch.path)
+        try:
+            if sealed.payloads or sealed.gaps or (sealed.damaged_bytes and not sealed.unreadable):
+                self._put(sealed.data_key, sealed.data)
+                self._put(sealed.index_key, sealed.index)
+                self._ledger.count(Counter.ARCHIVE_OBJECTS)
+                self._ledger.mark(Mark.ARCHIVE_LAST_MS, int(wall() * 1000))
+        finally:
+            sealed.data.unlink(missing_ok=True)
+            sealed.index.unlink(missing_ok=True)
+        self._close(found, sealed)
+
+    def _put(self, key: str, path: Path) -> None:
+        size = path.stat().st_size
+        self._store.put(key, path)
+        there = self._store.size(key)
+        if there != size:
+            # Some stores keep what a proxy in front of them made of it, and answer 200.
+            found = "nothing" if there is None else f"{there} bytes"
+            raise StoreError(f"{self._store.describe()} has {found} under {key} after {size} bytes were put there")
+        self._ledger.count(Counter.ARCHIVE_OBJECT_BYTES, size)
+
+    def _close(self, found: Found, sealed: Sealed) -> None:
+        done = Done(sealed.payloads, sealed.wire_bytes, sealed.damaged_payloads, self._is_old(found))
+        act: Callable[[], object] = partial(remove, found)
+        if sealed.damaged_bytes:
+            act = partial(advance, found, State.DAMAGED)
+        self._account.close(found, done, act)
+        if sealed.damaged_bytes:
+            self._ledger.count(Counter.ARCHIVE_DAMAGED_SEGMENTS)
+            why = sealed.unreadable or f"{sealed.damaged_bytes} bytes of it are no whole frames"
+            _log.error("%s is damaged and kept as it is, what was whole is archived: %s", found.name, why)
+
+    def _is_old(self, found: Found) -> bool:
+        with found.path.open("rb") as file:
+            try:
+                return decode_head(file.read(SEGMENT_HEAD)).opened_ms < self._ledger.marked(Mark.RUN_BEGAN_MS)
+            except NotASegment:
+                return False
+
+
+def pause_after(failures: int, rules: UploadRules, chance: float) -> float:
+    """Seconds until a segment is tried again; `chance` from 0 to 1 keeps many from coming at once."""
+    longest = min(rules.backoff * 2.0 ** min(failures - 1, 60), rules.backoff_max)
+    return longest * (0.5 + chance / 2)
+
+
+def _age(found: Found) -> float:
+    try:
+        return found.path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # uploaded by another archiver meanwhile: it can't be claimed any more

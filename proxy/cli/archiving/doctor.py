@@ -1,0 +1,74 @@
+"""`replay-gateway archive doctor`: the store and the spool looked over, each finding with what to do."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from proxy.archive.bucket_documents import PROBE, PROBE_KEY
+from proxy.archive.check import Check, never_raising
+from proxy.archive.directory import DirectoryStore
+from proxy.archive.medium import check_spool
+from proxy.archive.open_store import s3_options
+from proxy.archive.store import StoreError
+from proxy.cli.archiving.opening import with_archive
+from proxy.cli.archiving.setup import bucket_names
+from proxy.cli.exit_codes import FAILURE, FINE
+from proxy.settings import Archive, Settings
+from proxy.spool.rules import node_of
+
+_COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "yellow"}
+_REMEDY_INDENT: Final = " " * 9
+
+
+def examine(config: Path | None, retention_days: int, as_json: bool) -> int:
+    """Prints each check. Returns the exit code: 0 without a failed one."""
+
+    def act(settings: Settings, archive: Archive) -> int:
+        checks = []
+        for check in _checks(archive, retention_days):
+            checks.append(check)
+            if not as_json:
+                _show(check)
+        if as_json:
+            click.echo(json.dumps([each._asdict() for each in checks], indent=2, ensure_ascii=False))
+        return FAILURE if any(each.state == "fail" for each in checks) else FINE
+
+    return with_archive(config, act)
+
+
+def _checks(archive: Archive, retention_days: int) -> Iterator[Check]:
+    options = s3_options(archive)
+    if options is None or archive.s3 is None:
+        yield from never_raising("folder", lambda: [_folder(archive.directory)])
+    else:
+        from proxy.archive.doctor import check_s3  # here: a folder needs no boto3
+
+        yield from check_s3(options, bucket_names(archive.s3), retention_days)
+    spool = archive.spool
+    node = node_of(archive, socket.gethostname())
+    yield from check_spool(spool.directory, node, spool.max_bytes, spool.min_free_bytes)
+
+
+def _folder(folder: Path) -> Check:
+    """As the archive writes: an object, looked at and read back."""
+    store = DirectoryStore(folder)
+    try:
+        store.put(PROBE_KEY, PROBE)
+        read = store.read(PROBE_KEY)
+    except StoreError as error:
+        return Check("folder", "fail", str(error), f"give {folder.absolute()} to the user that the gateway runs as")
+    if read != PROBE:
+        return Check("folder", "fail", f"other bytes were read from {store.describe()}", "look at its disk")
+    return Check("folder", "ok", f"an object was written to {store.describe()} and read back")
+
+
+def _show(check: Check) -> None:
+    click.echo(f"{click.style(f'{check.state:<7}', fg=_COLOURS[check.state])}  {check.name}: {check.what}")
+    if check.remedy and check.state != "ok":
+        click.echo(f"{_REMEDY_INDENT}{check.remedy}")
