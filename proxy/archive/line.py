@@ -236,7 +236,8 @@ def _session(meta: dict[str, Any]) -> tuple[str, str]:
 
 def _value(field: re.Pattern[str], query: str) -> str:
     found = field.search(query)
-    return unquote_plus(found[1] or "") if found else ""
+    value = found[1] or "" if found else ""
+    return unquote_plus(value) if "%" in value or "+" in value else value
 
 
 def _encoding(meta: dict[str, Any]) -> str:

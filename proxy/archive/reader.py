@@ -92,19 +92,26 @@ class Reader:
         to_ms: int,
         distinct: bool = False,
     ) -> Iterator[Line | Problem]:
-        """The lines of a session, or of a device, in the order of their times; those of one worker and the same session
-        in the order of their sequences. `distinct`: without those whose decoded body has been there before, as they are
-        when a client has sent something twice. What can't be found is told first."""
-        blocks: list[Row] = []
+        """The lines of a session, or of all sessions of a device, one session after the other; each in the order of
+        time, what came through one worker in the order of its sequence. `distinct`: without those of a session whose
+        decoded body has been there before, as when a client has sent something twice. What can't be found is told
+        first."""
+        sessions: dict[tuple[str, str], list[Row]] = {}
         for row in self.find(session_id=session_id, device_id=device_id, from_ms=from_ms, to_ms=to_ms):
             if isinstance(row, Problem):
                 yield row
             else:
-                blocks.append(row)
+                sessions.setdefault((row.device_id, row.session_id), []).append(row)
+        # One by one: a segment has one block of a session, so few are open at once, but it may have any number of
+        # sessions.
+        for blocks in sessions.values():
+            yield from self._session(sorted(blocks, key=lambda row: (row.first_ms, row.key)), from_ms, to_ms, distinct)
+
+    def _session(self, blocks: list[Row], from_ms: int, to_ms: int, distinct: bool) -> Iterator[Line | Problem]:
         seen: set[str] = set()
-        for line in self._merged(sorted(blocks, key=lambda row: (row.first_ms, row.key, row.offset))):
+        for line in self._merged(blocks):
             if isinstance(line, Line):
-                if not from_ms <= line.time_ms < to_ms or (distinct and line.digest in seen):
+                if not from_ms <= line.time_ms < to_ms or line.digest in seen:
                     continue
                 if distinct:
                     seen.add(line.digest)

@@ -25,7 +25,7 @@ from proxy.archive.line import Payload, gap_line, gap_of, payload_line, session_
 from proxy.archive.naming import Codec, data_key, index_key
 from proxy.archive.survey import Spot, Survey
 from proxy.spool.name import SegmentName
-from proxy.spool.segment import SEGMENT_HEAD, NotASegment, decode_head
+from proxy.spool.segment import SEGMENT_HEAD, SEGMENT_MAGIC, NotASegment, decode_head
 
 _NEVER: Final = 1 << 64  # later than every time
 _BUFFER: Final = 1024 * 1024  # bytes written at once
@@ -48,8 +48,8 @@ class Sealed:
     payloads' bodies; `gaps` are payloads that were dropped before the spool, by reason.
 
     `damaged_bytes` were no whole frames; `damaged_payloads` is how many payloads were lost by that, as far as sequences
-    tell; not counted is what a crash cut off at the end. `unreadable` is why nothing at all could be read, and "" where
-    something could: then there are no keys and no files.
+    tell. `torn_bytes` are what a crash has left at the end of a frame that was never complete: no damage. `unreadable`
+    is why nothing at all could be read, and then there are no keys and no files; "" where something could.
     """
 
     data_key: str
@@ -61,6 +61,7 @@ class Sealed:
     gaps: dict[str, int]
     damaged_bytes: int
     damaged_payloads: int
+    torn_bytes: int
     sessions: int
     unreadable: str
 
@@ -70,10 +71,11 @@ def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) 
     Raises OSError when a file can't be read or written; then it leaves none."""
     data, rows = scratch / f"{name}.data", scratch / f"{name}.index"
     with segment.open("rb") as file:
+        begins = file.read(SEGMENT_HEAD)
         try:
-            head = decode_head(file.read(SEGMENT_HEAD))
+            head = decode_head(begins)
         except NotASegment as error:
-            return Sealed("", "", data, rows, 0, 0, {}, segment.stat().st_size, 0, 0, str(error))
+            return _unreadable(data, rows, begins, segment.stat().st_size, str(error))
         survey = Survey(file, head.salt, session_of)
         keys = data_key(name, head.opened_ms, options.codec), index_key(name, head.opened_ms, options.codec)
         with ExitStack() as undo:
@@ -82,8 +84,15 @@ def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) 
             gaps = _Sealing(file, survey, keys[0], options).write(data, rows, head.opened_ms)
             undo.pop_all()
     payloads = survey.payloads
-    damage = survey.damaged_bytes, survey.damaged_payloads
+    damage = survey.damaged_bytes, survey.damaged_payloads, survey.torn_bytes
     return Sealed(*keys, data, rows, len(payloads), payloads.body_bytes(), gaps, *damage, survey.sessions, "")
+
+
+def _unreadable(data: Path, rows: Path, begins: bytes, size: int, why: str) -> Sealed:
+    # What a crash has left of a head was never followed by anything.
+    is_torn = size < SEGMENT_HEAD and SEGMENT_MAGIC.startswith(begins[: len(SEGMENT_MAGIC)])
+    damaged, torn = (0, size) if is_torn else (size, 0)
+    return Sealed("", "", data, rows, 0, 0, {}, damaged, 0, torn, 0, why)
 
 
 class _Sealing:

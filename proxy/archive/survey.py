@@ -76,8 +76,9 @@ class Spots:
 
 
 class Survey:
-    """What is in a segment. `damaged_bytes` are no whole frames, `damaged_payloads` were in them; `last_ms` is the time
-    of the newest frame, 0 where there is none."""
+    """What is in a segment. `torn_bytes` are what a crash has left of a frame at the end, `damaged_bytes` all others
+    that are no whole frames, and `damaged_payloads` were in these; `last_ms` is the time of the newest frame, 0 where
+    there is none."""
 
     def __init__(self, file: BinaryIO, salt: bytes, session_of: Callable[[bytes], tuple[str, str]]) -> None:
         """Look into the segment `file`, which is behind its head. `session_of` gives an upload's device and session by
@@ -86,6 +87,7 @@ class Survey:
         self.gaps = Spots()
         self.damaged_bytes = 0
         self.damaged_payloads = 0
+        self.torn_bytes = 0
         self.last_ms = 0
         self._outcomes = Spots()
         self._numbers: dict[bytes, int] = {}  # of sessions, in the order of their first payloads
@@ -115,9 +117,10 @@ class Survey:
         holes, highest = 0, -1  # damages since the last payload; the highest sequence so far
         for found in frames(file, salt):
             if isinstance(found, Damage):
-                self.damaged_bytes += found.length
-                # What a crash cut off was never complete, so nobody counted it.
-                holes += not found.torn
+                if found.torn:  # never complete, so nobody counted it
+                    self.torn_bytes = found.length
+                else:
+                    self.damaged_bytes, holes = self.damaged_bytes + found.length, holes + 1
                 continue
             self.last_ms = max(self.last_ms, found.time_ms)
             if found.kind is not Kind.PAYLOAD:

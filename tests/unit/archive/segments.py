@@ -6,7 +6,7 @@ import gzip
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import orjson
 
@@ -19,11 +19,19 @@ from proxy.archive.seal import Sealed, SealOptions, seal
 from proxy.spool.name import SegmentName
 from proxy.spool.segment import TRUNCATED, Kind, SegmentHead, encode, encode_head
 
+
+class Span(TypedDict):
+    """From when to when to read."""
+
+    from_ms: int
+    to_ms: int
+
+
 SALT = b"saltsalt"
 OPENED = 1_795_239_913_000  # 2026-11-21, 05:05:13 UTC
 HOUR = "dt=2026-11-21/hr=05"
 NAME = SegmentName("node-1", "00112233445566ff", 7)
-SPAN = {"from_ms": OPENED - 1, "to_ms": OPENED + 3_600_000}
+SPAN: Span = {"from_ms": OPENED - 1, "to_ms": OPENED + 3_600_000}
 OPTIONS = SealOptions(Codec.ZSTD, 3, "decoded", 64 * 1024 * 1024)
 DELIVERED = {"status": 200, "upstream": 200, "skip": None, "outcome": "delivered", "ms": 12}
 
@@ -79,6 +87,9 @@ class Lost(NamedTuple):
         return {"reason": self.reason, "payloads": self.payloads, "bytes": 12345, "from": OPENED, "to": OPENED + 9}
 
 
+Written = Upload | Outcome | Lost
+
+
 def _frame(
     kind: Kind, sequence: int, time_ms: int, meta: dict[str, Any] | bytes, body: bytes = b"", flags: int = 0
 ) -> bytes:
@@ -86,7 +97,7 @@ def _frame(
     return encode(SALT, kind, sequence, time_ms, told, (body,), flags) + body
 
 
-def segment_of(frames: Iterable[Upload | Outcome | Lost], opened_ms: int = OPENED) -> bytes:
+def segment_of(frames: Iterable[Written], opened_ms: int = OPENED) -> bytes:
     """A whole segment."""
     return encode_head(SegmentHead(SALT, opened_ms)) + b"".join(each.frame() for each in frames)
 

@@ -40,8 +40,15 @@ def read(rows: list[Row | GapRow]) -> list[Row | GapRow]:
 
 def test_a_row_is_a_line_of_json() -> None:
     assert json.loads(index.encode(ROWS[0])) == {
-        "v": 1, "key": KEY, "off": 0, "len": 100, "device_id": "device", "session_id": "session",
-        "n": 7, "t0": 1000, "t1": 2000,
+        "v": 1,
+        "key": KEY,
+        "off": 0,
+        "len": 100,
+        "device_id": "device",
+        "session_id": "session",
+        "n": 7,
+        "t0": 1000,
+        "t1": 2000,
     }
     gap = {"reason": "queue-full", "payloads": 3}
     assert json.loads(index.encode(ROWS[2])) == {"v": 1, "key": KEY, "off": 150, "len": 30, "gap": gap}

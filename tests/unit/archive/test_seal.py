@@ -28,6 +28,7 @@ from tests.unit.archive.segments import (
     Lost,
     Outcome,
     Upload,
+    Written,
     cut,
     sealed,
     segment_of,
@@ -39,7 +40,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MIXED = [
+MIXED: list[Written] = [
     Upload(b'{"n":1}', 1, query="device_id=d&session_id=one"),
     Upload(b'{"n":2}', 2, query="device_id=d&session_id=two", time_ms=OPENED + 5),
     Lost(),
@@ -62,7 +63,9 @@ def block(one: Sealed, row: Row | GapRow, codec: Codec = Codec.ZSTD) -> list[dic
 def whole(one: Sealed, codec: Codec) -> bytes:
     """What the usual programs make of a data object."""
     data = one.data.read_bytes()
-    return {Codec.ZSTD: zstd.decompress, Codec.GZIP: gzip.decompress, Codec.NONE: bytes}[codec](data)
+    if codec is Codec.NONE:
+        return data
+    return zstd.decompress(data) if codec is Codec.ZSTD else gzip.decompress(data)
 
 
 def test_what_was_sealed_is_told(tmp_path: Path) -> None:
@@ -77,6 +80,7 @@ def test_what_was_sealed_is_told(tmp_path: Path) -> None:
         gaps={"queue-full": 3},
         damaged_bytes=0,
         damaged_payloads=0,
+        torn_bytes=0,
         sessions=2,
         unreadable="",
     )
@@ -146,7 +150,11 @@ def test_outcomes_are_joined_and_missing_ones_are_null(tmp_path: Path) -> None:
 
 
 def test_an_outcome_may_come_before_its_payload_and_only_the_first_counts(tmp_path: Path) -> None:
-    frames = [Outcome(1, DELIVERED | {"status": 201}), Upload(sequence=1), Outcome(1, DELIVERED | {"status": 500})]
+    frames: list[Written] = [
+        Outcome(1, DELIVERED | {"status": 201}),
+        Upload(sequence=1),
+        Outcome(1, DELIVERED | {"status": 500}),
+    ]
     one = sealed(tmp_path, segment_of(frames))
     assert [line["status"] for line in block(one, rows_of(one)[0])] == [201]
 
@@ -186,12 +194,19 @@ def test_a_segment_of_nothing_is_an_object_of_nothing(tmp_path: Path, codec: Cod
     assert whole(one, codec) == b""
 
 
-@pytest.mark.parametrize("content", [b"", b"rubbish", bytes(SEGMENT_HEAD), segment_of([Upload()])[: SEGMENT_HEAD - 1]])
+@pytest.mark.parametrize("content", [b"rubbish", b"rubbish" * 99, bytes(SEGMENT_HEAD - 1), bytes(SEGMENT_HEAD)])
 def test_a_file_that_is_no_segment_is_told_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     one = sealed(tmp_path, content)
     assert one.unreadable
-    assert (one.data_key, one.index_key, one.payloads, one.damaged_bytes) == ("", "", 0, len(content))
+    assert (one.data_key, one.index_key, one.payloads) == ("", "", 0)
+    assert (one.damaged_bytes, one.torn_bytes) == (len(content), 0)
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.sealed"]
+
+
+@pytest.mark.parametrize("cut_at", [0, 1, 8, SEGMENT_HEAD - 1])
+def test_a_head_that_a_crash_cut_off_is_no_damage(tmp_path: Path, cut_at: int) -> None:
+    one = sealed(tmp_path, segment_of([Upload()])[:cut_at])
+    assert (one.damaged_bytes, one.torn_bytes, bool(one.unreadable)) == (0, cut_at, True)
 
 
 @pytest.mark.parametrize("codec", Codec)

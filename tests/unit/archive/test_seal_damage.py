@@ -33,7 +33,7 @@ def test_a_torn_tail_costs_only_the_last_payload(tmp_path: Path) -> None:
     for torn in (1, 20, len(FRAMES[-1]) - 1):
         assert kept(tmp_path, WHOLE[:-torn]) == list(range(1, 12))
         one = sealed(tmp_path, WHOLE[:-torn])
-        assert (one.damaged_payloads, one.damaged_bytes) == (0, len(FRAMES[-1]) - torn)
+        assert (one.damaged_payloads, one.damaged_bytes, one.torn_bytes) == (0, 0, len(FRAMES[-1]) - torn)
 
 
 def test_a_flipped_bit_costs_one_payload(tmp_path: Path) -> None:
@@ -69,14 +69,16 @@ def test_what_damage_has_cost_is_a_gap_in_the_archive(tmp_path: Path) -> None:
 
 
 def test_damage_that_cost_no_payload_is_no_gap(tmp_path: Path) -> None:
-    store, one = stored(tmp_path, WHOLE[:-1])
+    broken = bytearray(segment_of([UPLOADS[0], Outcome(1), UPLOADS[1]]))
+    broken[SEGMENT_HEAD + len(FRAMES[0]) + 50] ^= 1
+    store, one = stored(tmp_path, bytes(broken))
     assert one.damaged_bytes > 0
     assert list(Reader(store).gaps(**SPAN)) == []
 
 
 def test_a_segment_that_is_nothing_but_damage_is_told(tmp_path: Path) -> None:
-    one = sealed(tmp_path, WHOLE[:SEGMENT_HEAD] + bytes(5000))
-    assert (one.payloads, one.damaged_payloads, one.damaged_bytes, one.unreadable) == (0, 0, 5000, "")
+    one = sealed(tmp_path, WHOLE[:SEGMENT_HEAD] + bytes(5000) + Outcome(1).frame())
+    assert (one.payloads, one.damaged_payloads, one.damaged_bytes, one.unreadable) == (0, 1, 5000, "")
 
 
 @pytest.mark.parametrize("seed", range(30))

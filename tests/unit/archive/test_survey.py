@@ -10,7 +10,7 @@ import pytest
 from proxy.archive.line import session_of
 from proxy.archive.survey import Survey
 from proxy.spool.segment import SEGMENT_HEAD
-from tests.unit.archive.segments import OPENED, SALT, Lost, Outcome, Upload, cut, segment_of
+from tests.unit.archive.segments import OPENED, SALT, Lost, Outcome, Upload, Written, cut, segment_of
 
 
 def look(content: bytes) -> Survey:
@@ -52,7 +52,7 @@ def test_only_bodies_of_payloads_are_counted() -> None:
 
 
 def test_the_first_outcome_counts_wherever_it_is() -> None:
-    frames = [Outcome(2, {"status": 201}), Upload(sequence=1), Upload(sequence=2), Upload(sequence=3)]
+    frames: list[Written] = [Outcome(2, {"status": 201}), Upload(sequence=1), Upload(sequence=2), Upload(sequence=3)]
     frames += [Outcome(3, {"status": 203}), Outcome(1, {"status": 202}), Outcome(1, {"status": 500}), Outcome(99)]
     content = segment_of(frames)
     survey = look(content)
@@ -82,11 +82,12 @@ def test_without_damage_missing_sequences_are_nobodys_loss() -> None:
 def test_payloads_lost_by_damage_are_counted(broken: list[int], lost: int) -> None:
     uploads = [Upload(sequence=number + 1) for number in range(9)]
     content, ends = bytearray(segment_of([])), []
-    for upload in [*uploads, Outcome(1)]:
-        content += upload.frame()
+    for frame in (*(each.frame() for each in uploads), Outcome(1).frame()):
+        content += frame
         ends.append(len(content))
     for number in broken:
         content[ends[number] - 1] ^= 1
+    content += Outcome(2).frame()
     survey = look(bytes(content))
     assert survey.damaged_payloads == lost
     assert [sequence for _, sequence in order(survey)] == [
@@ -103,12 +104,13 @@ def test_a_damaged_outcome_costs_no_payload() -> None:
     assert (survey.damaged_payloads, survey.damaged_bytes) == (0, len(Outcome(1).frame()))
 
 
-def test_a_torn_tail_costs_bytes_only() -> None:
+def test_a_torn_tail_is_no_damage() -> None:
     whole = segment_of([Upload(sequence=1), Upload(sequence=2)])
     for torn in range(1, len(Upload(sequence=2).frame())):
         survey = look(whole[:-torn])
         assert (len(survey.payloads), survey.damaged_payloads) == (1, 0)
-        assert survey.damaged_bytes == len(Upload(sequence=2).frame()) - torn
+        assert survey.damaged_bytes == 0
+        assert survey.torn_bytes == len(Upload(sequence=2).frame()) - torn
 
 
 def test_a_hole_is_counted_by_sequences() -> None:
