@@ -26,7 +26,10 @@ class NewFile:
         self._file = os.fdopen(number, "wb")
         self.path = Path(name)
         self.is_wanted = True
-        self.write = self._file.write
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        self._file.write(data)
 
     def discard(self) -> None:
         """Let there be no file."""

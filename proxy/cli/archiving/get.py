@@ -42,7 +42,7 @@ def get_lines(config: Path | None, wanted: Wanted, output: Path | None) -> int:
 
     def act(settings: Settings, archive: Archive) -> int:
         if output is None:
-            out = click.get_binary_stream("stdout")
+            out = sys.stdout.buffer
             return _Reading(archive, wanted, span).write(lambda line: _put(out.write, line))
         with new_file(output) as file:
             reading = _Reading(archive, wanted, span)

@@ -78,4 +78,6 @@ def _show_documents(documents: list[Document], as_json: bool) -> None:
         return
     for number, each in enumerate(documents):
         of = f"bucket {each.bucket}, " if each.bucket else ""
-        click.echo(f"{'\n' if number else ''}# {of}{each.title}\n# {each.where}\n{each.text()}")
+        if number:
+            click.echo()
+        click.echo(f"# {of}{each.title}\n# {each.where}\n{each.text()}")

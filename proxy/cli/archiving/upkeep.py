@@ -1,4 +1,4 @@
-"""`replay-gateway archive verify` and `reindex`: what is wrong with the objects of some hours, and indexes made anew."""
+"""`replay-gateway archive verify` and `reindex`: what is wrong with objects, and indexes made anew."""
 
 from __future__ import annotations
 
