@@ -31,7 +31,14 @@ PATIENCE = 30.0
 OPTIONS = SealOptions(Codec.ZSTD, 3, "decoded", 1 << 20)
 RULES = UploadRules(2, 0.05, 0.2)
 QUERY = "device_id=d&session_id=1&type=replay"
-META: dict[str, Any] = {"id": "1", "path": "/sessions/v2/track", "query": QUERY, "key": None, "headers": {}, "encoding": ""}
+META: dict[str, Any] = {
+    "id": "1",
+    "path": "/sessions/v2/track",
+    "query": QUERY,
+    "key": None,
+    "headers": {},
+    "encoding": "",
+}
 
 
 def sealed(folder: Path, number: int, opened_ms: int = T0, payloads: int = 3) -> Path:
