@@ -12,6 +12,8 @@ PIP_TOOLS := pip-tools==7.6.2
 LOCKS := requirements-build.lock requirements.lock
 # What is built into the package: a change of it is a reason to install anew.
 SOURCES := setup.py $(shell find proxy -name '*.py')
+# What setuptools leaves in build/, beside what the tests fetch into it.
+BUILT := build/lib* build/bdist* build/temp*
 # Says how long each stage of `make test` took.
 STAGE := .ci/stage
 # One process for each core. A file's tests stay together: they share the processes that they start.
@@ -37,6 +39,7 @@ test: $(VENV)/.installed $(VENV)/.installed-test  ## every check and every test;
 	@$(STAGE) lint $(MAKE) --no-print-directory lint
 	@$(STAGE) types $(MAKE) --no-print-directory types
 	@$(STAGE) layers $(MAKE) --no-print-directory layers
+	@$(STAGE) s3-servers $(BIN)/python -m tests.s3.servers.fetch
 	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
 	@$(STAGE) pytest $(PYTEST)
 	@$(STAGE) pytest-compiled $(MAKE) --no-print-directory compiled
@@ -69,9 +72,10 @@ compare-quick: $(VENV)/.installed $(VENV)/.installed-test  ## some of the costs,
 	@$(COMPARE) costs --quick
 
 lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
-	@$(call compile,requirements.lock,--extra=demo)
+	@$(call compile,requirements.lock,--extra=demo --extra=s3)
 	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps --constraint=requirements.lock)
-	@$(call compile,requirements-test.lock,--extra=demo --extra=test $(LOCKS:%=--constraint=%))
+	@$(call compile,requirements-test.lock,--extra=demo --extra=s3 --extra=test $(LOCKS:%=--constraint=%))
+	@$(call compile,tests/s3/servers/swift.lock,,tests/s3/servers/swift.in)
 
 clean:  ## remove whatever make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -89,9 +93,9 @@ $(VENV)/.installed-locks: $(LOCKS) | $(BIN)/python
 
 # Not editable: the data path is compiled (a minute), and a source that changed must not leave an old machine code behind.
 $(VENV)/.installed: pyproject.toml $(SOURCES) $(VENV)/.installed-locks
-	@rm -rf build
-	$(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo]'
-	@rm -rf build; $(BIN)/replay-gateway --version
+	@rm -rf $(BUILT)
+	$(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo,s3]'
+	@rm -rf $(BUILT); $(BIN)/replay-gateway --version
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed-locks requirements-test.lock
@@ -106,4 +110,4 @@ $(VENV)/.lock-tools/bin/pip-compile: | $(BIN)/python
 compile = PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/.lock-tools/bin/pip-compile \
 	--no-config --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --pip-args=--isolated \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	$(2) --output-file=$(1) pyproject.toml
+	$(2) --output-file=$(1) $(or $(3),pyproject.toml)

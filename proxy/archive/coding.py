@@ -5,17 +5,21 @@ Pure. Must not know what the body means, or why it is wanted.
 
 from __future__ import annotations
 
-import zlib
 from io import BytesIO
 from typing import Final
+
+# Inflates in half of zlib's time, which is a quarter of what an upload costs the archiver.
+from isal import igzip_lib, isal_zlib
 
 GZIPPED: Final = frozenset({"gzip", "x-gzip"})
 PLAIN: Final = frozenset({"", "identity"})
 # A body of more members is not decoded: 20 bytes make one, and each costs as much as a small body.
 MEMBERS_MAX: Final = 1000
-_IN: Final = 64 * 1024  # bytes given to zlib at once: what it leaves of them is copied
+_IN: Final = 64 * 1024  # bytes given to the library at once: what it leaves of them is copied
 _OUT: Final = 256 * 1024  # bytes taken from it at once
-_GZIP: Final = 16 + zlib.MAX_WBITS
+# The library's stubs take its name for an instance.
+_BROKEN: Final[type[Exception]] = igzip_lib.IsalError  # type: ignore[assignment]
+_GZIP: Final = 16 + isal_zlib.MAX_WBITS
 
 
 def decoded(wire: bytes, encoding: str, inflate_max: int) -> bytes | None:
@@ -30,32 +34,32 @@ def decoded(wire: bytes, encoding: str, inflate_max: int) -> bytes | None:
         return None
     try:
         return _gunzipped(wire, inflate_max)
-    except zlib.error:
+    except _BROKEN:
         return None
 
 
 def _gunzipped(wire: bytes, most: int) -> bytes | None:
     if len(wire) <= _IN:
         # Most bodies are out at once, and need not be put together.
-        inflater = zlib.decompressobj(_GZIP)
+        inflater = isal_zlib.decompressobj(_GZIP)
         piece = inflater.decompress(wire, min(most + 1, _OUT))
         if inflater.eof and not inflater.unused_data:
             return piece if len(piece) <= most else None
     # Not b"".join: it would hold everything twice.
     out = BytesIO()
-    inflater, members = zlib.decompressobj(_GZIP), 1
+    inflater, members = isal_zlib.decompressobj(_GZIP), 1
     for at in range(0, len(wire), _IN):
         rest = wire[at : at + _IN]
         while rest:
             if inflater.eof:
-                inflater, members = zlib.decompressobj(_GZIP), members + 1
+                inflater, members = isal_zlib.decompressobj(_GZIP), members + 1
             rest = _inflate(inflater, rest, out, most)
             if out.tell() > most or members > MEMBERS_MAX:
                 return None
     return out.getvalue() if inflater.eof else None
 
 
-def _inflate(inflater: zlib._Decompress, data: bytes, out: BytesIO, most: int) -> bytes:
+def _inflate(inflater: isal_zlib.Decompress, data: bytes, out: BytesIO, most: int) -> bytes:
     """Write what `data` holds of one member, and little more than `most` bytes of it. Returns what is behind it."""
     while True:
         piece = inflater.decompress(data, _OUT)
@@ -63,6 +67,6 @@ def _inflate(inflater: zlib._Decompress, data: bytes, out: BytesIO, most: int) -
         if inflater.eof:
             return inflater.unused_data
         data = inflater.unconsumed_tail
-        # An output that was filled may leave some behind inside zlib, without any input.
+        # An output that was filled may leave some behind inside the library, without any input.
         if out.tell() > most or (not data and len(piece) < _OUT):
             return b""

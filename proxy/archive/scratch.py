@@ -1,6 +1,6 @@
 """A folder in the spool's where an archiver makes objects: its own for as long as it lives.
 
-Whatever a dead archiver has left is removed by the next. Must not know what the files in it are.
+Whatever a dead archiver has left is removed by the next, which is told the names. Must not know what the files are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PREFIX: Final = "sealing-"
 
 
 class Scratch:
-    """`path` is the folder."""
+    """`path` is the folder. `left` are the names of the files that were in those of archivers that are gone."""
 
     def __init__(self, spool: Path) -> None:
         """Make it, and remove those of archivers that are gone. Raises OSError."""
@@ -26,9 +26,11 @@ class Scratch:
             self._lock = _locked(self.path)
             if self._lock >= 0 and self.path.exists():
                 break
+        self.left: set[str] = set()
         for other in spool.glob(f"{_PREFIX}*"):
             lock = _locked(other) if other != self.path else -1
             if lock >= 0:
+                self.left.update(each.name for each in other.iterdir())
                 shutil.rmtree(other, ignore_errors=True)
                 os.close(lock)
 

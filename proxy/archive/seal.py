@@ -69,7 +69,7 @@ class Sealed:
 def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) -> Sealed:
     """Seal the file `segment` into two files in the folder `scratch`, in place of what an earlier try has left there.
     Raises OSError when a file can't be read or written; then it leaves none."""
-    data, rows = scratch / f"{name}.data", scratch / f"{name}.index"
+    data, rows = scratch / data_file(name), scratch / f"{name}.index"
     with segment.open("rb") as file:
         begins = file.read(SEGMENT_HEAD)
         try:
@@ -86,6 +86,11 @@ def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) 
     payloads = survey.payloads
     damage = survey.damaged_bytes, survey.damaged_payloads, survey.torn_bytes
     return Sealed(*keys, data, rows, len(payloads), payloads.body_bytes(), gaps, *damage, survey.sessions, "")
+
+
+def data_file(name: SegmentName) -> str:
+    """The file that a segment becomes, in the scratch folder."""
+    return f"{name}.data"
 
 
 def _unreadable(data: Path, rows: Path, begins: bytes, size: int, why: str) -> Sealed:

@@ -1,8 +1,9 @@
 """Brings sealed segments into the store, the oldest first, and tries for ever.
 
-Each segment is on its own: one that can't be uploaded waits longer and longer and holds up no other. A segment's file
-goes when its objects are there, so whatever dies at whatever moment repeats what it did, under the same keys. Threads
-are this module's own. Must not know what is in a segment, nor which store it is.
+Each segment is on its own: one that can't be uploaded waits longer and longer and holds up no other, and one that an
+archiver died over is tried when there is no other. A segment's file goes when its objects are there, so whatever dies
+at whatever moment repeats what it did, under the same keys. Threads are this module's own. Must not know what is in a
+segment, nor which store it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 
 from proxy.archive.account import Account, Done
 from proxy.archive.scratch import Scratch
-from proxy.archive.seal import Sealed, SealOptions, seal
+from proxy.archive.seal import Sealed, SealOptions, data_file, seal
 from proxy.archive.store import Store, StoreError
 from proxy.observe.ledger import Counter, Gauge, Ledger, Mark
 from proxy.runtime.clock import monotonic, wall
@@ -130,10 +131,16 @@ class Uploader:
             work.troubles = {each.name: work.troubles[each.name] for each in sealed if each.name in work.troubles}
             self._tell(sealed)
             may = [each for each in sealed if each.name not in work.in_hand and self._is_due(each.name, now)]
-            found = min(may, key=_age, default=None)
+            found = min(may, key=self._turn, default=None)
             if found is not None:
                 work.in_hand.add(found.name)
             return found
+
+    def _turn(self, found: Found) -> tuple[bool, float]:
+        """The lowest comes first."""
+        assert self._scratch is not None
+        # It may be what killed the archiver: another like it must not be all that this one ever does.
+        return data_file(found.name) in self._scratch.left, _age(found)
 
     def _is_due(self, name: SegmentName, now: float) -> bool:
         trouble = self._work.troubles.get(name)
@@ -147,7 +154,8 @@ class Uploader:
     def _try(self, found: Found) -> None:
         descriptor = claim(found.path)
         if descriptor is None:
-            return  # another archiver's, or removed to make room
+            self._leave(found.name)  # another archiver's, or removed to make room
+            return
         try:
             self._archive(found)
         except StoreError as error:
@@ -163,6 +171,10 @@ class Uploader:
                 self._work.troubles.pop(found.name, None)
         finally:
             os.close(descriptor)
+
+    def _leave(self, name: SegmentName) -> None:
+        with self._work.lock:
+            self._work.troubles.setdefault(name, _Trouble()).until = monotonic() + LOOK_SECONDS
 
     def _failed(self, name: SegmentName, why: str, level: int) -> None:
         with self._work.lock:

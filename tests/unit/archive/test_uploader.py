@@ -18,7 +18,7 @@ import pytest
 from proxy.archive.directory import DirectoryStore
 from proxy.archive.naming import Codec
 from proxy.archive.scratch import Scratch
-from proxy.archive.seal import SealOptions
+from proxy.archive.seal import SealOptions, data_file
 from proxy.archive.uploader import Uploader, UploadRules, pause_after
 from proxy.observe.ledger import Counter, Gauge, Ledger, LedgerMemory, Mark
 from proxy.spool.folder import State, claim, path_of
@@ -284,3 +284,20 @@ def test_a_dead_archivers_scratch_is_removed_and_a_living_ones_is_not(spool: Pat
     another.close()
     living.close()
     assert list(spool.iterdir()) == []
+
+
+def test_the_segment_that_an_archiver_died_over_comes_last(spool: Path, tmp_path: Path, memory: LedgerMemory) -> None:
+    first = sealed(spool, 1)
+    for number in (2, 3):
+        os.utime(sealed(spool, number), (time.time() + number,) * 2)
+    (spool / "sealing-dead").mkdir()
+    (spool / "sealing-dead" / f"node-{BOOT}-00000001.data").touch()
+    assert data_file(SegmentName("node", BOOT, 1)) == f"node-{BOOT}-00000001.data"
+    one_by_one = UploadRules(1, RULES.backoff, RULES.backoff_max)
+    one = Uploader(spool, "node", DirectoryStore(tmp_path / "store"), OPTIONS, one_by_one, Ledger(memory.rows[0]))
+    one.start()
+    until(lambda: not first.exists())
+    assert one.stop(PATIENCE)
+    data = (tmp_path / "store").rglob("node-*")
+    in_turn = sorted((path for path in data if "data" in path.parts), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name.partition(".")[0][-1] for path in in_turn] == ["2", "3", "1"]

@@ -105,7 +105,8 @@ def test_an_archive_as_given() -> None:
         "directory: /a, codec: none, level: 22, body: wire, inflate_max: 1KiB, node: gw-1.a_b, client_ip: truncate, "
         "headers: [X-Client-Version, Content-Type], rotate: {bytes: 1MiB, seconds: 1.5}, "
         "spool: {directory: /s, max_bytes: 2MiB, min_free_bytes: 0, sync: durable, sync_interval: 10ms, "
-        "answer_wait: 20ms, on_full: drop-oldest}, upload: {parallel: 1, backoff: 100ms, backoff_max: 100ms, timeout: 5s}"
+        "answer_wait: 20ms, on_full: drop-oldest}, "
+        "upload: {parallel: 1, backoff: 100ms, backoff_max: 100ms, timeout: 5s}"
     )
     assert (found.directory, found.codec, found.level, found.body) == (Path("/a"), "none", 22, "wire")
     assert (found.inflate_max, found.node, found.client_ip) == (KIB, "gw-1.a_b", "truncate")
