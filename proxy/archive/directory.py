@@ -7,16 +7,19 @@ the old one or the new one. All is readable for its owner only. Must not know wh
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from proxy.archive.store import Entry, StoreError
+from proxy.spool.folder import claim
 
 # Files that are being written. A crash may leave one behind, which is in nobody's way and in no listing.
 _UNFINISHED: Final = ".unfinished-"
@@ -53,15 +56,17 @@ class DirectoryStore:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as pieces:
             with _told(f"{path} can't be written"):
                 self._make(path.parent)
-                number, unfinished = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)  # with mode 0600
+                number, unfinished = _begun(path)
             try:
                 _fill(number, pieces, path)
                 with _told(f"{path} can't be written"):
-                    os.replace(unfinished, path)
+                    unfinished.replace(path)
                     _sync(path.parent)
             except BaseException:
-                Path(unfinished).unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
                 raise
+            finally:
+                os.close(number)
 
     def size(self, key: str) -> int | None:
         """Bytes of an object. Raises StoreError."""
@@ -118,17 +123,32 @@ class DirectoryStore:
         _sync(folder.parent)
 
 
-def _fill(number: int, pieces: BinaryIO, path: Path) -> None:
-    """Write everything to a descriptor, durably, and close it."""
-    try:
-        while left := memoryview(pieces.read(_PIECE)):
-            with _told(f"{path} can't be written"):
-                while left:
-                    left = left[os.write(number, left) :]
-        with _told(f"{path} can't be written"):
-            os.fsync(number)
-    finally:
+def _begun(path: Path) -> tuple[int, Path]:
+    """A new file, mode 0600, for what will be at `path`: a descriptor that owns it, and its name. What others have left
+    that died over the same object is removed. Raises OSError."""
+    prefix = f"{_UNFINISHED}{path.name}-"
+    for left in path.parent.glob(f"{escape(prefix)}*"):
+        descriptor = claim(left)
+        if descriptor is not None:
+            left.unlink(missing_ok=True)
+            os.close(descriptor)
+    # Made and locked in two steps: another that looks between them may remove it, and then it is made again.
+    while True:
+        number, name = tempfile.mkstemp(prefix=prefix, dir=path.parent)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        if (unfinished := Path(name)).exists():
+            return number, unfinished
         os.close(number)
+
+
+def _fill(number: int, pieces: BinaryIO, path: Path) -> None:
+    """Write everything to a descriptor, durably."""
+    while left := memoryview(pieces.read(_PIECE)):
+        with _told(f"{path} can't be written"):
+            while left:
+                left = left[os.write(number, left) :]
+    with _told(f"{path} can't be written"):
+        os.fsync(number)
 
 
 def _piece_of(file: BinaryIO) -> bytes:

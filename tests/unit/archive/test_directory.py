@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import stat
@@ -120,6 +121,17 @@ def test_what_a_crash_has_left_is_in_no_listing(tmp_path: Path) -> None:
     store.put("v1/one", b"1")
     (tmp_path / "v1/.unfinished-abc").write_bytes(b"half")
     assert keys_of(store) == ["v1/one"]
+
+
+def test_what_a_crash_has_left_goes_when_the_object_comes(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    for name in (".unfinished-one-abc", ".unfinished-another-abc", ".unfinished-one-taken"):
+        (tmp_path / name).write_bytes(b"half")
+    with (tmp_path / ".unfinished-one-taken").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        store.put("one", b"1")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".unfinished-another-abc", ".unfinished-one-taken", "one"]
 
 
 def test_a_source_that_can_not_be_read_leaves_nothing(tmp_path: Path) -> None:
