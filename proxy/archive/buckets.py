@@ -34,17 +34,21 @@ from proxy.runtime.clock import wall
 __all__ = ["BucketNames", "Document", "Retention", "StepResult", "printed", "setup"]
 
 State = Literal["done", "already", "unsupported", "denied", "failed"]
+# Of a request without keys for what is there. Swift does not even take it for one of S3.
+_REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 412))
 _STATES: Final[Mapping[str, State]] = {"NotImplemented": "unsupported", "AccessDenied": "denied"}
 
 
 class StepResult(NamedTuple):
     """What became of a step: "done" now, "already" so, "unsupported" by the server, "denied" to these keys, "failed".
-    `text` says what, or why not."""
+    `text` says what, or why not. `is_enough` says whether the archive is as it must be all the same: what a server
+    can't do and what neither keeps recordings private nor replays whole must not be called for for ever."""
 
     bucket: str
     step: str
     state: State
     text: str
+    is_enough: bool
 
 
 class _UselessError(StoreError):
@@ -52,11 +56,13 @@ class _UselessError(StoreError):
 
 
 class _Step(NamedTuple):
-    """`run` says what it did; empty: nothing had to be done. `permission` is what it needs beyond reading."""
+    """`run` says what it did; empty: nothing had to be done. `permission` is what it needs beyond reading. `without`
+    says why a server that does not support it is good enough; empty, or None: it is not."""
 
     name: str
     permission: str
     run: Callable[[], str]
+    without: Callable[[], str] | None = None
 
 
 def setup(
@@ -69,20 +75,24 @@ def setup(
     retention = Retention(retention_days, options.folder, options.tags)
     results: list[StepResult] = []
     for bucket in names.given():
-        for step in _steps(client, bucket, names, retention):
-            results.append(_result(client, replace(options, bucket=bucket), step, now))
+        for step in _steps(client, replace(options, bucket=bucket), names, retention):
+            results.append(_judged(_result(client, replace(options, bucket=bucket), step, now), step))
             if step.name == "bucket" and results[-1].state not in ("done", "already"):
                 break
     return results
 
 
-def _steps(client: Any, bucket: str, names: BucketNames, retention: Retention) -> Iterator[_Step]:
+def _steps(client: Any, options: S3Options, names: BucketNames, retention: Retention) -> Iterator[_Step]:
+    bucket = options.bucket
     is_public = names.is_public(bucket)
     yield _Step("bucket", "s3:CreateBucket", partial(_make, client, bucket))
     key = retention.prefix + PROBE_KEY
     block = partial(_open_for_policy, client, bucket) if is_public else partial(_close_to_public, client, bucket, key)
-    yield _Step("public access", "s3:PutBucketPublicAccessBlock", block)
-    yield _Step("CORS", "s3:PutBucketCORS", partial(_allow_pages, client, bucket))
+    refused = _nothing_blocks if is_public else partial(_refused_to_strangers, client, options, key)
+    yield _Step("public access", "s3:PutBucketPublicAccessBlock", block, refused)
+    # Pages of any site take styles and fonts from the assets while they replay; who reads the others is the owner.
+    readers = None if bucket == names.assets else _no_page_needs_it
+    yield _Step("CORS", "s3:PutBucketCORS", partial(_allow_pages, client, bucket), readers)
     if bucket == names.assets:
         reading = partial(_allow_reading if is_public else _refuse_reading, client, bucket)
         yield _Step("public reading", "s3:PutBucketPolicy", reading)
@@ -97,12 +107,52 @@ def _result(client: Any, options: S3Options, step: _Step, now: Callable[[], floa
         text = step.run()
     except StoreError as error:
         state: State = "unsupported" if isinstance(error, _UselessError) else "failed"
-        return StepResult(options.bucket, step.name, state, str(error))
+        return StepResult(options.bucket, step.name, state, str(error), False)
     except CALL_ERRORS as error:
         place = Place(options.bucket, client.meta.endpoint_url, client.meta.region_name, str(options.ca_file or ""))
         failure = store_error(error, Call(place, f"set up {step.name} of", step.permission), now())
-        return StepResult(options.bucket, step.name, _STATES.get(failure.code, "failed"), str(failure))
-    return StepResult(options.bucket, step.name, "done" if text else "already", text or "is as it must be")
+        return StepResult(options.bucket, step.name, _STATES.get(failure.code, "failed"), str(failure), False)
+    return StepResult(options.bucket, step.name, "done" if text else "already", text or "is as it must be", True)
+
+
+def _judged(result: StepResult, step: _Step) -> StepResult:
+    """The result, with whether it is enough that the server can't do it."""
+    why = step.without() if step.without is not None and result.state == "unsupported" else ""
+    return result._replace(text=f"{result.text}; {why}", is_enough=True) if why else result
+
+
+def _nothing_blocks() -> str:
+    return "so nothing blocks a public policy either"
+
+
+def _no_page_needs_it() -> str:
+    return "the archive itself does without"
+
+
+def _refused_to_strangers(client: Any, options: S3Options, key: str) -> str:
+    """Asked as a stranger asks, for an object that is there: one that is not may be refused whoever may read."""
+    from proxy.archive.s3_errors import CALL_ERRORS
+
+    bucket = options.bucket
+    stranger = open_client(options, is_anonymous=True)
+    asks = partial(stranger.get_object, Bucket=bucket, Key=key), partial(stranger.list_objects_v2, Bucket=bucket)
+    try:
+        is_private = _can_write(client, bucket, key) and all(map(_is_refused, asks))
+    except CALL_ERRORS:
+        return ""
+    return "without keys nobody may read it, as was tried" if is_private else ""
+
+
+def _is_refused(ask: Callable[[], object]) -> bool:
+    from botocore.exceptions import ClientError
+
+    from proxy.archive.s3_errors import status_of
+
+    try:
+        ask()
+    except ClientError as refusal:
+        return status_of(refusal) in _REFUSALS
+    return False
 
 
 def _make(client: Any, bucket: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.archive.bucket_documents import PERMISSIONS, BucketNames
+from proxy.archive.naming import Codec
 from proxy.archive.s3 import S3Store
 from proxy.archive.s3_client import open_client
 from proxy.archive.seal import seal
@@ -79,13 +81,14 @@ def test_printing_touches_nothing(ceph: S3Server, names: BucketNames, tmp_path: 
 def test_buckets_are_made_and_the_second_time_found_so(ceph: S3Server, names: BucketNames, tmp_path: Path) -> None:
     commands = Commands(tmp_path, ceph, names)
     code, states = commands.states("--retention-days", "30")
-    unsupported = {step for step, state in states.items() if state == "unsupported"}
+    assert code == 0
     assert set(states.values()) <= {"done", "already", "unsupported"}
     assert states[names.recordings, "retention"] == "done"
-    assert code == (1 if unsupported else 0)
+    unsupported = {step for step, state in states.items() if state == "unsupported"}
+    assert {name for _, name in unsupported} <= {"public access"}
     again, found = commands.states("--retention-days", "30")
     assert {step for step, state in found.items() if state != "already"} == unsupported
-    assert again == code
+    assert again == 0
 
 
 def test_people_are_told_step_by_step(ceph: S3Server, names: BucketNames, tmp_path: Path) -> None:
@@ -106,10 +109,44 @@ def test_what_is_denied_is_told_with_the_remedy(ceph: S3Server, names: BucketNam
     assert f"for {theirs.recordings}" in result.stdout
 
 
-def test_a_server_that_knows_less_is_not_as_it_should_be(swift: S3Server, names: BucketNames, tmp_path: Path) -> None:
-    code, states = Commands(tmp_path, swift, names).states()
-    assert code == 1
+def test_a_server_that_knows_less_is_good_enough_for_recordings(
+    swift: S3Server, names: BucketNames, tmp_path: Path
+) -> None:
+    code, states = Commands(tmp_path, swift, names._replace(assets="")).states()
     assert set(states.values()) == {"done", "unsupported"}
+    assert code == 0
+
+
+def test_assets_need_a_server_that_can_open_them(swift: S3Server, names: BucketNames, tmp_path: Path) -> None:
+    result = Commands(tmp_path, swift, names).run("setup", "--json")
+    assert result.exit_code == 1
+    lacking = {(each["bucket"], each["step"]) for each in json.loads(result.stdout) if not each["is_enough"]}
+    assert lacking == {(names.assets, "CORS"), (names.assets, "public reading")}
+
+
+def test_recordings_that_nothing_removes_are_not_as_they_must_be(
+    swift: S3Server, names: BucketNames, tmp_path: Path
+) -> None:
+    code, states = Commands(tmp_path, swift, names._replace(assets="")).states("--retention-days", "30")
+    assert states[names.recordings, "retention"] == "unsupported"
+    assert code == 1
+
+
+def test_a_bucket_that_everybody_may_read_is_not_as_it_must_be(
+    ceph: S3Server, names: BucketNames, tmp_path: Path
+) -> None:
+    """This server can't be told to block public access, so nothing but the policy says who may read."""
+    client = open_client(owner_options(ceph, "http", names.recordings))
+    client.create_bucket(Bucket=names.recordings)
+    client.put_bucket_policy(Bucket=names.recordings, Policy=json.dumps(everybody_reads(names.recordings)))
+    result = Commands(tmp_path, ceph, names._replace(assets="", sourcemaps="")).run("setup", "--json")
+    lacking = [each["step"] for each in json.loads(result.stdout) if not each["is_enough"]]
+    assert (result.exit_code, lacking) == (1, ["public access"])
+
+
+def everybody_reads(bucket: str) -> dict[str, Any]:
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return {"Version": "2012-10-17", "Statement": [allowed]}
 
 
 def test_the_doctor_is_content_with_what_was_set_up(ceph: S3Server, names: BucketNames, tmp_path: Path) -> None:
@@ -142,3 +179,38 @@ def test_sessions_are_found_read_and_looked_through(ceph: S3Server, names: Bucke
     assert row["key"] == sealed.data_key
     lines = commands.run("get", "--session", "s1", *SPAN).stdout.splitlines()
     assert [json.loads(line)["body"]["n"] for line in lines] == [1, 2]
+
+
+def spoiled(data: bytes) -> bytes:
+    """The same but for one bit, in the first block."""
+    return data[:20] + bytes([data[20] ^ 1]) + data[21:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (spoiled, ["bad block"]),
+        (lambda data: data[: len(data) // 2], ["wrong size", "bad block"]),
+        (lambda data: data.replace(b"12345", b"12354"), ["hash mismatch"]),
+    ],
+    ids=["one-bit", "half", "other-words"],
+)
+def test_an_object_that_is_altered_in_the_bucket_is_found(
+    ceph: S3Server, names: BucketNames, tmp_path: Path, spoil: Callable[[bytes], bytes], told: list[str]
+) -> None:
+    """The last case is uncompressed: nothing but the hash can tell."""
+    commands = Commands(tmp_path, ceph, names)
+    client = open_client(owner_options(ceph, "http", names.recordings))
+    client.create_bucket(Bucket=names.recordings)
+    path = spooled(tmp_path / "scratch", 1, [Sent(b'{"n":12345}'), Sent(b'{"n":2}', 1000)])
+    options = OPTIONS if told != ["hash mismatch"] else replace(OPTIONS, codec=Codec.NONE)
+    made = seal(path, SegmentName("node", BOOT, 1), options, path.parent)
+    store = S3Store(owner_options(ceph, "http", names.recordings))
+    store.put(made.data_key, made.data)
+    store.put(made.index_key, made.index)
+    assert commands.run("verify", *SPAN).exit_code == 0
+    store.put(made.data_key, spoil(made.data.read_bytes()))
+    result = commands.run("verify", *SPAN)
+    assert result.exit_code == 1
+    found = [line for line in result.stdout.splitlines() if made.data_key in line]
+    assert any(line.startswith(kind) for line in found for kind in told), result.stdout

@@ -18,11 +18,11 @@ from proxy.settings import S3, Archive, Settings
 
 NO_BUCKETS: Final = "the archive is in a folder, which needs no setting up; this is for archive.s3"
 _COLOURS: Final = {"done": "green", "already": "green", "unsupported": "yellow", "denied": "red", "failed": "red"}
-_AS_IT_SHOULD_BE: Final = ("done", "already")
 
 
 def set_up_buckets(config: Path | None, retention_days: int, as_json: bool) -> int:
-    """Does each step, and prints what became of it. Returns the exit code: 0 when all is as it should be."""
+    """Does each step, and prints what became of it. Returns the exit code: 0 when all is as it must be, as far as
+    the server can."""
 
     def act(settings: Settings, archive: Archive) -> int:
         options = s3_options(archive)
@@ -30,7 +30,7 @@ def set_up_buckets(config: Path | None, retention_days: int, as_json: bool) -> i
             return _not_for_folders()
         results = setup(options, bucket_names(archive.s3), retention_days)
         _show_results(results, as_json)
-        return FINE if all(each.state in _AS_IT_SHOULD_BE for each in results) else FAILURE
+        return FINE if all(each.is_enough for each in results) else FAILURE
 
     return with_archive(config, act)
 
