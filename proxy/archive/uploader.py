@@ -75,6 +75,8 @@ class Uploader:
         self._account = Account(ledger, folder, node)
         self._scratch: Scratch | None = None
         self._work = _Work()
+        # What is uploaded at once costs next to nothing; what is sealed costs a body, as it came and decoded.
+        self._sealing = Lock()
         self._stopping = Event()
         self._until = 0.0  # monotonic seconds; once it is stopping
         self._threads: list[Thread] = []
@@ -190,7 +192,8 @@ class Uploader:
 
     def _archive(self, found: Found) -> None:
         assert self._scratch is not None
-        sealed = seal(found.path, found.name, self._options, self._scratch.path)
+        with self._sealing:
+            sealed = seal(found.path, found.name, self._options, self._scratch.path)
         try:
             if sealed.payloads or sealed.gaps or (sealed.damaged_bytes and not sealed.unreadable):
                 self._put(sealed.data_key, sealed.data)
