@@ -4,6 +4,7 @@ demo, and the answer has the status and the fields that the README shows. Only t
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -39,10 +40,18 @@ def serves(admin: int, process: subprocess.Popen[bytes]) -> bool:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a running demo."""
     port, admin = free_port(), free_port()
-    log = tmp_path_factory.mktemp("demo") / "output"
+    folder = tmp_path_factory.mktemp("demo")  # it archives there
+    log = folder / "output"
     command = [sys.executable, "-m", "proxy", "demo", "--port", str(port), "--admin-port", str(admin)]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
     try:
         eventually(lambda: serves(admin, process), START_SECONDS, "the demo is ready")
         eventually(lambda: f"The gateway listens on http://localhost:{port}" in log.read_text(), 10.0, "it says so")

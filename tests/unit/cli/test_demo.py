@@ -1,7 +1,8 @@
-"""Proves `demo`: what it prints works as printed, and neither process nor file is left when it ends."""
+"""Proves `demo`: what it prints works as printed, and at its end neither process nor file is left, but the archive."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -59,8 +60,8 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
         errors_of(folder).open("w") as errors,
         subprocess.Popen(
             [sys.executable, "-m", "proxy", "demo", *ports],
-            cwd=ROOT,
-            env={**os.environ, "TMPDIR": str(folder)},
+            cwd=archive_of(folder).parent,
+            env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -71,6 +72,11 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def archive_of(folder: Path) -> Path:
+    """Where the demo archives."""
+    return folder.parent / "archive"
 
 
 def errors_of(folder: Path) -> Path:
@@ -136,6 +142,63 @@ def test_what_is_printed_works_and_ctrl_c_leaves_nothing(folder: Path) -> None:
         assert list(folder.iterdir()) == []
 
 
+def archive_commands(text: str) -> list[str]:
+    """The lines that call the archive's commands."""
+    return [line.strip() for line in text.splitlines() if " archive " in line and "--config" in line]
+
+
+def printed_by(command: str) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a line of the instructions."""
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_upload_is_found_and_read_back_as_printed_and_stays(folder: Path) -> None:
+    with running(folder) as demo:
+        find, get, status = archive_commands(demo.text)
+        assert carry_out(curl_lines(demo.text)[0]).status == 200
+        eventually(lambda: "1 payload in 1 block" in printed_by(find).stderr, 60, "the upload is archived")
+        told = printed_by(status)
+        assert told.returncode == 0, told
+        assert "sum             even\n" in told.stdout
+        assert carry_out(curl_lines(demo.text)[0]).status == 200
+        demo.process.terminate()
+        assert demo.process.wait(30) == 0
+    read = printed_by(get)
+    assert (read.returncode, read.stderr.count("Traceback")) == (0, 0), read
+    # The second is archived at the end, before its time.
+    assert [json.loads(line)["body"] for line in read.stdout.splitlines()] == [{"version": 1, "events": []}] * 2
+    assert {path.name for path in folder.parent.iterdir()} == {"archive", "stderr", "temporary"}
+
+
+def test_a_folder_that_can_not_be_archived_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "archive").write_text("a file where the folder should be")
+    result = CliRunner().invoke(main, ["demo", "--port", str(free_port()), "--admin-port", str(free_port())])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("the demo archives below the folder in which it is started: ")
+    assert str(tmp_path / "archive") in result.stderr
+
+
+def test_what_was_archived_is_neither_committed_nor_cleaned_away_nor_sent_to_a_builder() -> None:
+    folders = {"archive", "spool"}
+    dry = subprocess.run(["make", "-n", "clean"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert folders & set(re.split(r"[\s/]+", dry.stdout)) == set()
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {f"/{name}/" for name in folders} <= set(ignored)
+    first, *sent = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert first == "*"
+    assert {f"!{name}" for name in folders} & set(sent) == set()
+
+
 def test_sigterm_leaves_nothing(folder: Path) -> None:
     with running(folder) as demo:
         below = demo.descendants()
@@ -178,7 +241,8 @@ def test_a_kill_leaves_no_process(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "setting"), [("--port", "listen[0].address"), ("--admin-port", "admin.address")])
-def test_a_port_in_use_is_told(option: str, setting: str) -> None:
+def test_a_port_in_use_is_told(option: str, setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     ports = {"--port": free_port(), "--admin-port": free_port()}
     with socket.create_server(("127.0.0.1", 0)) as busy:
         ports[option] = busy.getsockname()[1]
@@ -190,7 +254,8 @@ def test_a_port_in_use_is_told(option: str, setting: str) -> None:
     assert "already in use" in result.stderr
 
 
-def test_one_port_for_both_is_told(folder: Path) -> None:
+def test_one_port_for_both_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     port = str(free_port())
     result = CliRunner().invoke(main, ["demo", "--port", port, "--admin-port", port])
     assert result.exit_code == 2
@@ -198,7 +263,7 @@ def test_one_port_for_both_is_told(folder: Path) -> None:
 
 
 def test_the_vendors_names_are_kept_and_the_stand_in_is_dialled() -> None:
-    settings = demo_settings(8080, 9090, VENDOR)
+    settings = demo_settings(8080, 9090, VENDOR, Path("/srv"))
     for region, routes in BUILT_IN.items():
         for route, url in routes.items():
             upstream = getattr(settings.upstreams[region], route)
@@ -212,7 +277,7 @@ def test_the_vendors_names_are_kept_and_the_stand_in_is_dialled() -> None:
 
 
 def test_the_instructions_hold_everything_a_site_needs() -> None:
-    text = instructions(8081, 9091)
+    text = instructions(8081, 9091, Path("/srv"))
     assert 'trackServerUrl: "http://localhost:8081/sessions/v2/track"' in text
     assert 'configServerUrl: "http://localhost:8081/config"' in text
     assert "connect-src http://localhost:8081; worker-src blob:" in text

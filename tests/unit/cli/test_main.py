@@ -23,7 +23,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in ("run", "check", "demo"):
+    for command in ("run", "check", "demo", "archive"):
         assert f"\n  {command} " in result.output
 
 
