@@ -6,6 +6,8 @@ expectations are fair. The comparison runs the same tests over others (option `-
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from comparison.peers import peer
 
 from tests.conformance.cases import BODY_LIMIT
 from tests.conformance.stage import Stage, Subject
-from tests.gateway import Gateway, is_alive
+from tests.gateway import Gateway, is_alive, merged
 from tests.standin import StandIn
 
 SYSTEMS = ("gateway", "nginx-tuned")
@@ -25,7 +27,7 @@ WITHOUT_A_POOL = ("express-2", "express-3")
 # Seconds; short, so that what a proxy does not notice costs the suite little.
 ANSWER_TIMEOUT, HEAD_TIMEOUT, BODY_TIMEOUT = 1, 2, 2
 # A breaker would turn the answer to one case's misbehaving upstream into the next case's 503.
-SETTINGS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "breaker": {"failures": 0},
     "limits": {"body": BODY_LIMIT},
     "timeouts": {
@@ -36,6 +38,9 @@ SETTINGS: dict[str, Any] = {
     },
     "log": {"level": "warning", "access": "off"},
 }
+# Laid over them for the gateway alone: the same cases must come out the same whatever else is asked of it, and who runs
+# them so says it in the environment, as JSON.
+SETTINGS = merged(DEFAULTS, json.loads(os.environ.get("CONFORMANCE_SETTINGS", "{}")))
 
 # The keys of all tests that were collected, whichever are then selected.
 STAGED = pytest.StashKey[set[str]]()
