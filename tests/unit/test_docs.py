@@ -5,23 +5,27 @@ places that a reader does not have. What the commands print is proved in tests/p
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
+from proxy.archive.bucket_documents import PERMISSIONS
+from proxy.archive.line import Payload, payload_line
 from proxy.cli import main
+from proxy.model.drop import Drop
 from proxy.model.failure import FAILURES, FailureKind, Retry
 from proxy.model.verdict import REJECTIONS, Reason
 from proxy.observe.ledger import LedgerMemory
 from proxy.observe.metrics import GatewayCollector, Processes
-from proxy.settings import Settings, advices
+from proxy.settings import Archive, Settings, advices
 from proxy.settings.source import from_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +194,43 @@ def test_the_table_of_refusals_is_that_of_the_code() -> None:
         f"| {it.message} |"
         for reason, it in REJECTIONS.items()
     ]
+
+
+def leaves(model: type[BaseModel], path: str) -> Iterator[str]:
+    """The keys of a section of the settings, those of the sections in it in their place."""
+    for name, field in model.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        below = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if below is None:
+            yield f"{path}.{name}"
+        else:
+            yield from leaves(below, f"{path}.{name}")
+
+
+def names_in(rows: list[str]) -> list[str]:
+    """The inline code in the first column of a table."""
+    return [name for row in rows for name in re.findall("`([^`]+)`", row.split("|")[1])]
+
+
+def test_the_table_of_drops_is_that_of_the_code() -> None:
+    assert names_in(rows("docs/archive.md", "| drop | why | what to do |")) == [drop.value for drop in Drop]
+
+
+def test_the_table_of_the_archives_settings_has_all_of_them() -> None:
+    named = names_in(rows("docs/archive.md", "| key | what it decides |"))
+    assert sorted(name for name in named if name.startswith("archive.")) == sorted(leaves(Archive, "archive"))
+
+
+def test_the_table_of_a_lines_fields_is_what_a_line_has() -> None:
+    described = names_in(rows("docs/archive.md", "| field | meaning |"))
+    for splice in (True, False):
+        payload = Payload(1, 1, b'{"query":"","encoding":""}', b"", b"{}", False)
+        line = json.loads(b"".join(payload_line(payload, splice=splice, inflate_max=1000)))
+        assert sorted(line) == sorted(set(described) - {"body_b64" if splice else "body"})
+
+
+def test_the_permissions_of_the_archive_are_those_of_the_code() -> None:
+    assert sorted(names_in(rows("docs/archive.md", "| action | what for |"))) == sorted(PERMISSIONS)
 
 
 # Spelt in two halves, so that this file holds none of them.
