@@ -13,7 +13,7 @@ from comparison.costs import PLANS, Harness
 from comparison.publish import README, publish, with_results
 from comparison.results import load
 from comparison.selection import chosen
-from comparison.systems import build, every_system
+from comparison.systems import archiving, build, every_system
 
 SCRATCH = ROOT / "build" / "compare"  # of runs that are not for showing
 
@@ -58,7 +58,7 @@ def _costs(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     names = {name for one in wanted for name in one.systems}
-    systems = [one for one in (*every_system(), *builds) if one.name in names]
+    systems = [one for one in (*every_system(), *builds, *map(archiving, builds)) if one.name in names]
     for system in systems:
         system.install()
     harness = Harness(plan, wanted, systems)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from comparison.results import BUSIEST_US, CPU_US, MEMORY, P99, Table
-from comparison.scenarios import BASELINE, DIRECT, SIZES
+from comparison.results import BUSIEST_US, CPU_US, MEMORY, P99, SERVING_US, Figure, Table
+from comparison.scenarios import ARCHIVE, BASELINE, DIRECT, SIZES
 
 SIZE_LIMITS = {"2": (2.2, 1.6), "10": (1.8, 1.3), "50": (1.1, 0.85), "200": (1.0, 0.8), "1500": (1.0, 0.8)}
 SMALL_LIMIT = (2.5, 1.6)
@@ -20,6 +20,8 @@ ADDED_LATENCY = 1.5
 IDLE_KILOBYTES = 25.0
 REST_MEGABYTES = 60.0
 TWO_WORKERS = 1.8
+COPY_CPU = 1.3
+COPY_LATENCY = 1.2
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Line:
 
 def budget(table: Table, system: str) -> list[Line]:
     """Every limit, as `system` (the gateway, or a build of it) keeps it."""
-    return [*_against_tuned(table, system), *_against_others(table, system), *_beside_processor_time(table, system)]
+    return [
+        *_against_tuned(table, system),
+        *_against_others(table, system),
+        *_beside_processor_time(table, system),
+        *_with_archive(table, system),
+    ]
 
 
 def _against_tuned(table: Table, system: str) -> Iterator[Line]:
@@ -77,6 +84,15 @@ def _beside_processor_time(table: Table, system: str) -> Iterator[Line]:
     yield Line("two workers to one", TWO_WORKERS, scaling(table, system), least=True)
 
 
+def _with_archive(table: Table, system: str) -> Iterator[Line]:
+    """What a copy of each upload adds, beside the same gateway without an archive."""
+    cpu = _archive_ratio(table, system, "mirror-50k", SERVING_US)
+    yield Line("a worker's CPU time with an archive to without, 50 KB", COPY_CPU, cpu)
+    for scenario, size in (("mirror-open", "2"), ("mirror-open-50k", "50")):
+        late = _archive_ratio(table, system, scenario, P99)
+        yield Line(f"p99 with an archive to without, {_shown(size)}, same rate", COPY_LATENCY, late)
+
+
 def added_ratio(table: Table, system: str) -> float | None:
     """What the system adds to the p99 of the direct way, to what the tuned nginx adds to it, at one rate."""
     mine, theirs = (added_p99(table, name) for name in (system, BASELINE))
@@ -98,6 +114,11 @@ def scaling(table: Table, system: str) -> float | None:
 
 def _cpu_ratio(table: Table, system: str, scenario: str, other: str) -> float | None:
     found = table.ratio(system, scenario, CPU_US, other)
+    return found[0] if found else None
+
+
+def _archive_ratio(table: Table, system: str, scenario: str, figure: Figure) -> float | None:
+    found = table.ratio(f"{system}{ARCHIVE}", scenario, figure, system)
     return found[0] if found else None
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comparison import ROOT, machine, measuring
+from comparison.archive import Archive
 from comparison.asking import ask, refusal
 from comparison.machine import Cores
 from comparison.peers import Running
@@ -68,7 +69,8 @@ class Harness:
         self.table = Table(plan.mode, made, machine.description())
         self.table.missing = {one.name: f"not installed: {get}" for one in systems if (get := one.missing())}
         self.table.versions = {one.name: one.version() for one in systems if one.name not in self.table.missing}
-        self.table.gateways = [one.name for one in systems if one.is_gateway]
+        self.table.gateways = [one.name for one in systems if one.is_gateway and not one.archives]
+        self._archiving = {one.name for one in systems if one.archives}
 
     def run(self) -> None:
         """Measures everything. A system that is not there, or that can't do a scenario, has the reason in its cell."""
@@ -134,8 +136,6 @@ class Harness:
         self.table.kinds[scenario.name] = scenario.kind
 
     def _obstacle(self, scenario: Scenario, name: str, stage: Stage) -> str:
-        if scenario.setting.mirror and name in self.table.gateways:
-            return "the gateway does not copy uploads yet"
         if name not in stage.systems:
             return self.table.missing.get(name, "not started")
         try:
@@ -160,8 +160,9 @@ class Harness:
         seconds = self._plan.open_seconds if opened else self._plan.seconds
         rate = scenario.rate * self._capacity(scenario, name, stage) if opened else 0
         pids = [running.pid] if running.pid else []
+        archive = Archive(running, stage.cores.load) if name in self._archiving else None
         return measuring.loaded(
-            pids, stage.upstream.pids, stage.cores, lambda: ask(scenario, running, seconds, rate, folder)
+            pids, stage.upstream.pids, stage.cores, lambda: ask(scenario, running, seconds, rate, folder), archive
         )
 
     def _capacity(self, scenario: Scenario, name: str, stage: Stage) -> float:
@@ -171,6 +172,8 @@ class Harness:
         if not scenario.same_rate:
             return self._own_capacity(name, stage)
         compared = [one for one in scenario.systems if one in stage.systems and one != DIRECT]
+        if scenario.setting.mirror:  # copies are what is looked at: the rate is that of who makes none
+            compared = [one for one in compared if one in self.table.gateways]
         return min(self._own_capacity(one, stage) for one in compared)
 
     def _own_capacity(self, name: str, stage: Stage) -> float:

@@ -5,6 +5,7 @@ It must not know which proxy it looks at, and the load does not know that it is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from comparison import COMPARE, accounts, machine
+from comparison.archive import Archive
 from comparison.load.outcome import GRACE_SECONDS, Outcome
 from comparison.machine import Cores
 from comparison.peers import stop
@@ -25,34 +27,56 @@ FEW = 10
 SETTLE_SECONDS = 0.5  # for what a proxy does a moment after its connections came or went
 
 
-def loaded(pids: Iterable[int], upstream: Iterable[int], cores: Cores, load: Callable[[], Outcome]) -> Round:
+def loaded(
+    pids: Iterable[int],
+    upstream: Iterable[int],
+    cores: Cores,
+    load: Callable[[], Outcome],
+    archive: Archive | None = None,
+) -> Round:
     """What `load` cost the processes of the proxy and those of the upstream, with all below them. Raises RuntimeError when no
-    request was answered."""
+    request was answered. What an archive stores of it is waited for, counted, and thrown away."""
+    archivers = archive.pids() if archive else []
+    counted = archive.wait_until_stored() if archive else None
     proxies, upstreams = accounts.members(pids), accounts.members(upstream)
     accounts.forget_peak(proxies)
     before = Account.now(proxies, upstreams, cores)
-    found = load()
+    with archive.held() if archive else contextlib.nullcontext():
+        found = load()
     if not found.requests:
         raise RuntimeError(f"nothing was answered: {found.failures or 'no error told'}")
+    if archive:
+        archive.wait_until_written()
     spent = Account.now(proxies, upstreams, cores).since(before)
+    serving = [seconds for pid, seconds in spent.proxies.items() if pid not in archivers]
+    archived = unarchived = 0
+    archiver = 0.0
+    if archive and counted:
+        stored = archive.wait_until_stored().since(counted)
+        archived, unarchived = stored.archived, stored.lost
+        archiver = sum(seconds - before.proxies[pid] for pid, seconds in accounts.cpu_seconds(archivers).items())
+        archive.clear()
     micros = 1e6 / max(found.requests, 1)
     return Round(
         requests=found.requests,
         errors=found.errors,
         failures=found.failures,
         per_second=found.requests / found.seconds,
-        cpu_us=sum(spent.proxies.values()) * micros,
-        busiest_us=max(spent.proxies.values(), default=0.0) * micros,
+        cpu_us=(sum(serving) + archiver) * micros,
+        busiest_us=max(serving, default=0.0) * micros,
         ticks_us=spent.ticks * micros,
         p50=found.p50,
         p99=found.p99,
         p999=found.p999,
         peak=accounts.peak_bytes(proxies),
-        proxy_use=sum(spent.proxies.values()) / found.seconds / len(cores.proxy),
+        proxy_use=sum(serving) / found.seconds / len(cores.proxy),
         load_use=(found.cpu + spent.upstream) / found.seconds / len(cores.load),
         load_busy=spent.load_busy / spent.clock / len(cores.load),
         others=max(spent.busy - spent.ours, 0.0) / spent.clock / len(cores.all),
         resumed=found.resumed,
+        archiver_us=archiver * micros,
+        archived=archived,
+        unarchived=unarchived,
     )
 
 

@@ -32,12 +32,14 @@ PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "
 
 @dataclass(frozen=True)
 class Running:
-    """A started system: its first process, its listeners, and the folder of all that it writes."""
+    """A started system: its first process, its listeners, and the folder of all that it writes. `admin_port` is 0 unless
+    it has one, and was told which."""
 
     pid: int
     port: int
     tls_port: int
     folder: Path
+    admin_port: int = 0
 
     @property
     def log_text(self) -> str:
@@ -157,7 +159,7 @@ class Peer:
                     stdout=output,
                     stderr=output,
                 )
-            running = Running(process.pid, port, tls_port, run)
+            running = Running(process.pid, port, tls_port, run, int(contract.get("ADMIN_PORT", "0")))
             try:
                 if _listens(process, port, tls_port):
                     return process, running

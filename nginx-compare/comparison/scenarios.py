@@ -13,6 +13,9 @@ ALL = ("gateway", "nginx-tuned", "nginx-vendor", "haproxy", "caddy", "express-2"
 FRONTS = ("gateway", "nginx-tuned", "haproxy", "caddy")
 PAIR = ("gateway", "nginx-tuned")
 BASELINE = "nginx-tuned"
+ARCHIVE = "-archive"  # behind the name of a build of the gateway: the same with a copy of each upload in an archive
+ARCHIVING = f"gateway{ARCHIVE}"
+COPIERS = (*PAIR, ARCHIVING)
 DIRECT = "direct"  # no proxy at all: the load asks the upstream itself
 CLIENTS = 32
 LINES = 64  # connections of an open loop: no more at once than every proxy here keeps open to the upstream
@@ -22,7 +25,8 @@ PACE = 200  # a session's pauses are divided by this: 2 to 10 s become 10 to 50 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a system must be started with. `far`: 40 ms to the upstream. `mirror`: each upload is copied to a sink.
+    """What a system must be started with. `far`: 40 ms to the upstream. `mirror`: each upload is copied, to a
+    sink by nginx, to an archive by the gateway where the system is one that has an archive.
     `fresh`: started for this alone, since a process that has served a crowd holds memory for the next one."""
 
     workers: int = 1
@@ -129,13 +133,35 @@ SCENARIOS = (
     Scenario("open-80", "upload of 2 KB at 80 % of its own capacity", "open", clients=LINES, rate=0.8),
     Scenario("far", "upload of 2 KB, upstream 40 ms away", clients=100, setting=FAR),
     Scenario("far-50k", "upload of 50 KB, upstream 40 ms away", size=51_200, clients=100, setting=FAR),
-    Scenario("mirror-2k", "upload of 2 KB, copied to a sink", setting=MIRROR),
-    Scenario("mirror-50k", "upload of 50 KB, copied to a sink", size=51_200, setting=MIRROR),
+    Scenario("mirror-2k", "upload of 2 KB, copied or not", setting=MIRROR, systems=COPIERS),
+    Scenario("mirror-50k", "upload of 50 KB, copied or not", size=51_200, setting=MIRROR, systems=COPIERS),
+    Scenario(
+        "mirror-open",
+        "upload of 2 KB, copied or not, at half the gateway's capacity",
+        "open",
+        clients=LINES,
+        rate=0.5,
+        same_rate=True,
+        setting=MIRROR,
+        systems=COPIERS,
+    ),
+    Scenario(
+        "mirror-open-50k",
+        "upload of 50 KB, copied or not, at a quarter of that capacity",
+        "open",
+        size=51_200,
+        clients=LINES,
+        rate=0.25,
+        same_rate=True,
+        setting=MIRROR,
+        systems=COPIERS,
+    ),
     Scenario("pair-closed", "upload of 2 KB, two workers, 256 clients", clients=256, setting=TWO),
     Scenario("single-open", "one worker at 30 % of its capacity", "open", clients=MANY, rate=0.3),
     Scenario("pair-open", "two workers at twice that rate", "open", clients=MANY, rate=0.6, setting=TWO),
 )
 SMOKE = ("rest", "post-2k", "sessions", "resumption", "arrivals", "open-same")
+COPIES = tuple(one.name for one in SCENARIOS if one.setting.mirror)
 CLOSED = next(one for one in SCENARIOS if one.name == "post-2k")
 # Asked for its share of what CLOSED got through; its CPU time per request is what capacities follow from.
 ARRIVALS = next(one for one in SCENARIOS if one.name == "arrivals")

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
 
-from comparison.scenarios import ALL, BASELINE, DIRECT, PAIR, SCENARIOS, SMOKE, Scenario
+from comparison.scenarios import ALL, ARCHIVE, ARCHIVING, BASELINE, DIRECT, PAIR, SCENARIOS, SMOKE, Scenario
 
 
 def chosen(mode: str, patterns: Sequence[str], systems: Sequence[str], builds: Sequence[str]) -> list[Scenario]:
@@ -25,8 +25,8 @@ def _check(patterns: Sequence[str], systems: Sequence[str]) -> None:
         if not _named([pattern]):
             raise ValueError(f"no scenario is called {pattern}; there are {', '.join(one.name for one in SCENARIOS)}")
     for name in systems:
-        if name not in (*ALL, DIRECT):
-            raise ValueError(f"no system is called {name}; there are {', '.join((*ALL, DIRECT))}")
+        if name not in (*ALL, ARCHIVING, DIRECT):
+            raise ValueError(f"no system is called {name}; there are {', '.join((*ALL, ARCHIVING, DIRECT))}")
 
 
 def _named(patterns: Sequence[str]) -> list[Scenario]:
@@ -41,6 +41,8 @@ def _systems(scenario: Scenario, mode: str, named: Sequence[str], builds: Sequen
     direct = (DIRECT,) if DIRECT in scenario.systems else ()
     if named or builds:
         wanted = [*(named or [BASELINE]), *builds]
+        if scenario.setting.mirror:
+            wanted += [f"{one}{ARCHIVE}" for one in builds]
         return tuple(dict.fromkeys((*wanted, *direct)))
     if mode == "full":
         return scenario.systems

@@ -10,25 +10,28 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from comparison import ROOT
 from comparison.machine import Cores
 from comparison.peers import PEERS, Peer, Running, peer
-from comparison.scenarios import DIRECT, Setting
+from comparison.scenarios import ARCHIVE, DIRECT, Setting
 from comparison.upstream import Upstream
+from tests.gateway import free_port
 
 READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class System:
-    """One column. `peer` is how it is started, None for no proxy; `environment` makes it another build."""
+    """One column. `peer` is how it is started, None for no proxy; `environment` makes it another build.
+    `archives`: a gateway that copies each upload to an archive."""
 
     name: str
     peer: Peer | None
     environment: Mapping[str, str] = field(default_factory=dict)
+    archives: bool = False
 
     @property
     def is_gateway(self) -> bool:
@@ -68,14 +71,20 @@ class System:
             workers=setting.workers,
             mirror_port=upstream.mirror_port if setting.mirror else 0,
             command=cores.command,
-            environment=self.environment,
+            environment={**self.environment, **(_archiving() if self.archives else {})},
         ) as running:
             yield running
 
 
 def every_system() -> tuple[System, ...]:
-    """The peers and the direct way."""
-    return (*(System(one.name, one) for one in PEERS), System(DIRECT, None))
+    """The peers, the gateway with an archive, and the direct way."""
+    peers = [System(one.name, one) for one in PEERS]
+    return (*peers, *(archiving(one) for one in peers if one.is_gateway), System(DIRECT, None))
+
+
+def archiving(gateway: System) -> System:
+    """The same build of the gateway, with an archive in its run's folder."""
+    return replace(gateway, name=f"{gateway.name}{ARCHIVE}", archives=True)
 
 
 def build(argument: str) -> System:
@@ -90,6 +99,10 @@ def build(argument: str) -> System:
     if folder not in found.parents:
         raise ValueError(f"{folder} is no build of the gateway: Python takes it from {found}")
     return System(name or folder.name, peer("gateway"), environment)
+
+
+def _archiving() -> dict[str, str]:
+    return {"ARCHIVE": "1", "ADMIN_PORT": str(free_port())}
 
 
 def _imported_from(environment: Mapping[str, str]) -> Path:

@@ -14,13 +14,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from comparison import COMPARE, ROOT
+from comparison import COMPARE, ROOT, machine
+from comparison.archive import Archive, Counts
+from comparison.asking import refusal
 from comparison.costs import PLANS, Harness
 from comparison.load import traffic, wrk
 from comparison.load.answer import status_of
 from comparison.peers import peer
 from comparison.results import Table, load
-from comparison.scenarios import BASELINE, DIRECT, SMOKE, Scenario
+from comparison.scenarios import ARCHIVING, BASELINE, CLIENTS, COPIERS, DIRECT, SMOKE, Scenario, Setting
 from comparison.selection import chosen
 from comparison.systems import System, every_system
 from comparison.upstream import Upstream, upstream
@@ -179,6 +181,36 @@ def test_a_system_that_breaks_down_is_a_marked_cell_and_the_others_go_on(tmp_pat
     assert str(ROOT) not in goes.why_not
     assert "did not start" in starts_not.why_not
     assert (len(fine.rounds), fine.why_not) == (2, "")
+
+
+def test_what_the_gateway_answers_while_it_is_measured_is_in_its_archive() -> None:
+    systems = [one for one in every_system() if one.name in COPIERS]
+    harness = Harness(PLANS["smoke"], chosen("full", ["mirror-2k"], [], []), systems)
+    harness.run()
+    cells = {cell.system: cell for cell in harness.table.cells}
+    assert set(cells) == set(COPIERS)
+    assert [cell.why_not for cell in cells.values() if cell.why_not] == []
+    (found,) = cells.pop(ARCHIVING).rounds
+    # Those that wrk did not wait for at its end are archived, and not counted by it.
+    assert found.requests <= found.archived <= found.requests + CLIENTS
+    assert (found.errors, found.unarchived) == (0, 0)
+    assert 0 < found.busiest_us <= found.serving_us < found.cpu_us
+    assert all(one.archived == one.archiver_us == 0 for cell in cells.values() for one in cell.rounds)
+
+
+def test_a_gateway_with_an_archive_stores_as_many_uploads_as_it_answers(behind: Upstream) -> None:
+    system = next(one for one in every_system() if one.name == ARCHIVING)
+    cores = machine.divided(1)
+    with system.running(behind, Setting(), cores) as running:
+        archive = Archive(running, cores.load)
+        assert len(archive.pids()) == 1
+        answered = sum(refusal(Scenario("one", "one"), running) == "" for _ in range(20))
+        archive.wait_until_written()
+        assert archive.wait_until_stored() == Counts(offered=20, written=20, archived=answered, lost=0)
+        stored = running.folder / "archive"
+        assert any(one.is_file() for one in stored.rglob("*"))
+        archive.clear()
+        assert list(stored.iterdir()) == []
 
 
 def test_every_smoke_scenario_exists() -> None:

@@ -23,7 +23,7 @@ from comparison.plot import chart
 from comparison.publish import BEGIN, END, README, rendered, with_results
 from comparison.report import grid, markdown
 from comparison.results import CPU_US, Cell, Round, Table, load
-from comparison.scenarios import ALL, ARRIVALS, BASELINE, DIRECT, PAIR, SCENARIOS, SIZES
+from comparison.scenarios import ALL, ARCHIVE, ARCHIVING, ARRIVALS, BASELINE, DIRECT, PAIR, SCENARIOS, SIZES
 from comparison.selection import chosen
 
 
@@ -122,6 +122,18 @@ class TestMarks:
         assert "| post-2k | caddy | status 413 |" in report
         assert "| post-2k | haproxy | round 2: connection refused |" in report
 
+    def test_copies_are_told_apart_from_what_is_only_forwarded(self) -> None:
+        plain, mirror = (cell(name, cpu, scenario="mirror-2k") for name, cpu in (("gateway", 100), (BASELINE, 200)))
+        archive = cell(ARCHIVING, 300, scenario="mirror-2k", archiver_us=180, archived=3, unarchived=1)
+        report = markdown(table_of(plain, mirror, archive))
+        assert "| mirror-2k | gateway, no copy | 100 (100 to 100) | – | – |" in report
+        assert "| mirror-2k | nginx-tuned, mirror | 200 (200 to 200) | **2.00** (2.00 to 2.00) | – |" in report
+        assert (
+            "| mirror-2k | gateway, archive: worker | 120 (120 to 120) | **1.20** (1.20 to 1.20) | 75.00% |" in report
+        )
+        assert "gateway, archive: all processes | 300 (300 to 300) | **3.00** (3.00 to 3.00) | 75.00% |" in report
+        assert "### CPU time per request" not in report
+
     def test_requests_that_failed_are_counted_beside_the_figure(self) -> None:
         assert "5 (5 to 5) (3 failed)" in markdown(table_of(cell("gateway", 5, errors=3)))
 
@@ -140,7 +152,7 @@ class TestBudget:
         assert {one.met for one in budget(table_of(), "gateway")} == {None}
 
     def test_every_limit_is_about_a_scenario_that_exists(self) -> None:
-        systems = ("gateway", BASELINE, "nginx-vendor", "caddy", "aiohttp", DIRECT)
+        systems = ("gateway", BASELINE, "nginx-vendor", "caddy", "aiohttp", ARCHIVING, DIRECT)
         every = [
             cell(name, 10, scenario=one.name, memory=1000, busiest_us=5, p99=2 if name != DIRECT else 1)
             for one in SCENARIOS
@@ -161,6 +173,11 @@ class TestBudget:
             for name, busy in (("single-open", 100), ("pair-open", 50))
         )
         assert scaling(table_of(one, two), "gateway") == 2
+
+    def test_an_archive_is_measured_by_the_workers_time_beside_the_same_gateway(self) -> None:
+        with_archive = cell(ARCHIVING, 400, scenario="mirror-50k", archiver_us=250)
+        table = table_of(with_archive, cell("gateway", 100, scenario="mirror-50k"))
+        assert [(one.measured, one.met) for one in budget(table, "gateway") if one.measured] == [(1.5, False)]
 
     def test_the_report_says_what_failed(self) -> None:
         some, more = Round(requests=10, errors=1, failures="1 × a|b"), Round(requests=20, errors=3, failures="3 × c")
@@ -214,11 +231,15 @@ class TestTraffic:
 class TestSelection:
     def test_a_full_run_asks_each_scenarios_own_systems(self) -> None:
         assert chosen("full", [], [], []) == list(SCENARIOS)
-        assert {name for one in SCENARIOS for name in one.systems} == {*ALL, DIRECT}
+        assert {name for one in SCENARIOS for name in one.systems} == {*ALL, ARCHIVING, DIRECT}
         assert all(one.systems[: len(PAIR)] == PAIR for one in SCENARIOS)
 
     def test_builds_of_the_gateway_run_beside_the_tuned_nginx(self) -> None:
         assert [one.systems for one in chosen("full", ["post-2k"], [], ["old", "new"])] == [(BASELINE, "old", "new")]
+
+    def test_builds_of_the_gateway_are_asked_for_copies_with_and_without_an_archive(self) -> None:
+        systems = (BASELINE, "old", f"old{ARCHIVE}")
+        assert [one.systems for one in chosen("full", ["mirror-2k"], [], ["old"])] == [systems]
 
     def test_patterns_choose_in_the_tables_order(self) -> None:
         assert [one.name for one in chosen("quick", ["tls-post-5*", "post-2k"], ["caddy"], [])] == [
