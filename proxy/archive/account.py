@@ -11,20 +11,32 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from proxy.model.drop import Drop
 from proxy.observe.ledger import Counter, Ledger, Mark
 from proxy.spool.folder import Found, State, path_of
 from proxy.spool.name import SegmentName
 
-_NOTED = (Mark.ARCHIVE_PAYLOADS, Mark.ARCHIVE_BYTES, Mark.ARCHIVE_DAMAGED, Mark.ARCHIVE_IS_OLD)
+# In the order of Done.
+_NOTED = (
+    Mark.ARCHIVE_PAYLOADS,
+    Mark.ARCHIVE_BYTES,
+    Mark.ARCHIVE_DAMAGED,
+    Mark.ARCHIVE_SUPPRESSED,
+    Mark.ARCHIVE_SUPPRESSED_BYTES,
+    Mark.ARCHIVE_IS_OLD,
+)
 
 
 class Done(NamedTuple):
-    """What a segment was: payloads that are archived and the bytes of their bodies, payloads that its damage cost;
-    `is_old`: it was there before this run of the gateway."""
+    """What a segment was: payloads that are archived and the bytes of their bodies, payloads that its damage cost,
+    payloads that are not to be archived and the bytes of theirs; `is_old`: it was there before this run of the
+    gateway."""
 
     payloads: int
     bytes: int
     damaged: int
+    suppressed: int
+    suppressed_bytes: int
     is_old: bool
 
 
@@ -53,10 +65,8 @@ class Account:
     def _note(self, found: Found, done: Done) -> None:
         mark = self._ledger.mark
         mark(Mark.ARCHIVE_NUMBER, found.name.number)
-        mark(Mark.ARCHIVE_PAYLOADS, done.payloads)
-        mark(Mark.ARCHIVE_BYTES, done.bytes)
-        mark(Mark.ARCHIVE_DAMAGED, done.damaged)
-        mark(Mark.ARCHIVE_IS_OLD, done.is_old)
+        for slot, value in zip(_NOTED, done, strict=True):
+            mark(slot, value)
         mark(Mark.ARCHIVE_BOOT, int(found.name.boot, 16))  # the last: with it the note is one
 
     def _count(self, done: Done) -> None:
@@ -65,8 +75,9 @@ class Account:
         ledger.count(Counter.ARCHIVED, done.payloads)
         ledger.count(Counter.ARCHIVED_BYTES, done.bytes)
         ledger.count(Counter.ARCHIVE_DAMAGED, done.damaged)
+        ledger.drop(Drop.SUPPRESSED, done.suppressed, done.suppressed_bytes)
         if done.is_old:
-            ledger.count(Counter.ARCHIVE_FOUND, done.payloads + done.damaged)
+            ledger.count(Counter.ARCHIVE_FOUND, done.payloads + done.damaged + done.suppressed)
 
     def _make_good(self, folder: Path, node: str) -> None:
         marked = self._ledger.marked
@@ -77,5 +88,5 @@ class Account:
         if path_of(folder, name, State.SEALED).exists():
             self._ledger.mark(Mark.ARCHIVE_BOOT, 0)  # it will be uploaded once more, and counted then
         else:
-            payloads, size, damaged, is_old = map(marked, _NOTED)
-            self._count(Done(payloads, size, damaged, bool(is_old)))
+            payloads, size, damaged, suppressed, suppressed_bytes, is_old = map(marked, _NOTED)
+            self._count(Done(payloads, size, damaged, suppressed, suppressed_bytes, bool(is_old)))

@@ -22,7 +22,7 @@ from proxy.archive.problem import Fault, Problem
 from proxy.archive.scan import all_rows
 from proxy.archive.store import Store
 
-_LEVEL: Final = 3  # of compression: what all codecs know, and good enough for an index
+LEVEL: Final = 3  # of compression: what all codecs know, and good enough for an index
 
 
 class Rebuilt(NamedTuple):
@@ -51,7 +51,7 @@ def _reindex(store: Store, name: str, scratch: Path) -> Iterator[Rebuilt | Probl
         raise KeyError(DATA + name)
     if _is_good(store, name, size):
         return
-    packed = _copied(store, DATA + name, size)
+    packed = copied_index(store, DATA + name, size)
     if packed is not None:
         store.put(INDEX + name, packed)
         yield Rebuilt(INDEX + name, is_copy=True)
@@ -78,7 +78,7 @@ def _is_good(store: Store, name: str, size: int) -> bool:
     return skippable_length(store.read(DATA + name, end, SKIPPABLE_HEAD)) == size - end - SKIPPABLE_HEAD
 
 
-def _copied(store: Store, key: str, size: int) -> bytes | None:
+def copied_index(store: Store, key: str, size: int) -> bytes | None:
     """The index that a data object ends in; None: it has none, or that is not its own."""
     if _codec(key) is not Codec.ZSTD:
         return None
@@ -91,18 +91,26 @@ def _copied(store: Store, key: str, size: int) -> bytes | None:
 
 
 def _scanned(store: Store, name: str, scratch: Path) -> Iterator[Rebuilt | Problem]:
-    packed = BytesIO()
-    rows = BlockWriter(packed, _codec(name), _LEVEL)
+    packed, problem = scanned_index(store, name, scratch)
+    if problem is not None:
+        yield problem
+    store.put(INDEX + name, packed)
+    yield Rebuilt(INDEX + name, is_copy=False)
+
+
+def scanned_index(store: Store, name: str, scratch: Path) -> tuple[bytes, Problem | None]:
+    """The index of a data object by what is in it, and what keeps it from speaking of all. Raises KeyError."""
+    packed, problem = BytesIO(), None
+    rows = BlockWriter(packed, _codec(name), LEVEL)
     with tempfile.TemporaryFile(dir=scratch) as file:
         store.download(DATA + name, file)
         try:
             for row in all_rows(file, DATA + name, _codec(name), _ignore):
                 rows.write(index.encode(row))
         except (BadBlock, BadLine) as error:
-            yield Problem(Fault.BAD_BLOCK, DATA + name, f"its index ends where a block {error}")
+            problem = Problem(Fault.BAD_BLOCK, DATA + name, f"its index ends where a block {error}")
     rows.end()
-    store.put(INDEX + name, packed.getvalue())
-    yield Rebuilt(INDEX + name, is_copy=False)
+    return packed.getvalue(), problem
 
 
 def _ignore(line: Line) -> None:

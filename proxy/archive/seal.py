@@ -2,15 +2,15 @@
 
 A segment is looked through once for where things are (`archive.survey`), then each body is read, decoded and compressed
 by itself: memory holds one body, as it came and decoded, whatever the segment's size. The bytes that come out follow
-from the segment's bytes and the options alone, so a repeat makes the same. What is intact in a damaged segment is
-archived, and what is not is told. Must not know stores, or when a segment is sealed.
+from the segment's bytes, the options and what is to be left out alone, so a repeat makes the same. What is intact in a
+damaged segment is archived, and what is not is told. Must not know stores, or when a segment is sealed.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -24,6 +24,7 @@ from proxy.archive.index import GapRow, Row
 from proxy.archive.line import Payload, gap_line, gap_of, payload_line, session_of
 from proxy.archive.naming import Codec, data_key, index_key
 from proxy.archive.survey import Spot, Survey
+from proxy.model.drop import Drop
 from proxy.spool.name import SegmentName
 from proxy.spool.segment import SEGMENT_HEAD, SEGMENT_MAGIC, NotASegment, decode_head
 
@@ -49,7 +50,8 @@ class Sealed:
 
     `damaged_bytes` were no whole frames; `damaged_payloads` is how many payloads were lost by that, as far as sequences
     tell. `torn_bytes` are what a crash has left at the end of a frame that was never complete: no damage. `unreadable`
-    is why nothing at all could be read, and then there are no keys and no files; "" where something could.
+    is why nothing at all could be read, and then there are no keys and no files; "" where something could. `suppressed`
+    payloads were left out because they are not to be archived.
     """
 
     data_key: str
@@ -64,11 +66,20 @@ class Sealed:
     torn_bytes: int
     sessions: int
     unreadable: str
+    suppressed: int = 0
+    suppressed_bytes: int = 0
 
 
-def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) -> Sealed:
+def seal(
+    segment: Path,
+    name: SegmentName,
+    options: SealOptions,
+    scratch: Path,
+    is_unwanted: Callable[[str, str, int], bool] = lambda device_id, session_id, time_ms: False,
+) -> Sealed:
     """Seal the file `segment` into two files in the folder `scratch`, in place of what an earlier try has left there.
-    Raises OSError when a file can't be read or written; then it leaves none."""
+    `is_unwanted` says by device, session and time (Unix, ms) what is to be left out. Raises OSError
+    when a file can't be read or written; then it leaves none."""
     data, rows = scratch / data_file(name), scratch / f"{name}.index"
     with segment.open("rb") as file:
         begins = file.read(SEGMENT_HEAD)
@@ -76,7 +87,7 @@ def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) 
             head = decode_head(begins)
         except NotASegment as error:
             return _unreadable(data, rows, begins, segment.stat().st_size, str(error))
-        survey = Survey(file, head.salt, session_of)
+        survey = Survey(file, head.salt, session_of, is_unwanted)
         keys = data_key(name, head.opened_ms, options.codec), index_key(name, head.opened_ms, options.codec)
         with ExitStack() as undo:
             for path in (data, rows):
@@ -85,7 +96,10 @@ def seal(segment: Path, name: SegmentName, options: SealOptions, scratch: Path) 
             undo.pop_all()
     payloads = survey.payloads
     damage = survey.damaged_bytes, survey.damaged_payloads, survey.torn_bytes
-    return Sealed(*keys, data, rows, len(payloads), payloads.body_bytes(), gaps, *damage, survey.sessions, "")
+    left_out = survey.suppressed.payloads, survey.suppressed.bytes
+    return Sealed(
+        *keys, data, rows, len(payloads), payloads.body_bytes(), gaps, *damage, survey.sessions, "", *left_out
+    )
 
 
 def data_file(name: SegmentName) -> str:
@@ -117,7 +131,7 @@ class _Sealing:
             blocks, rows = BlockWriter(into, codec, level), BlockWriter(rows_into, codec, level)
             for _, group in groupby(self._survey.by_session(), key=itemgetter(0)):
                 rows.write(index.encode(self._session(blocks, map(itemgetter(1), group))))
-            dropped = self._gaps(blocks, rows, self._damage(opened_ms))
+            dropped = self._gaps(blocks, rows, [*self._damage(opened_ms), *self._left_out()])
             rows.end()
             if codec is Codec.ZSTD:
                 rows_into.seek(0)
@@ -136,17 +150,17 @@ class _Sealing:
                 blocks.write(piece)
         return Row(self._key, *self._end(blocks), *ids, count, first_ms, last_ms)
 
-    def _gaps(self, blocks: BlockWriter, rows: BlockWriter, damage: list[tuple[int, dict[str, Any]]]) -> dict[str, int]:
+    def _gaps(self, blocks: BlockWriter, rows: BlockWriter, more: list[tuple[int, dict[str, Any]]]) -> dict[str, int]:
         """Write the block of the gaps, if there are any, and their rows. Returns the payloads dropped by reason."""
         dropped: Counter[str] = Counter()
-        if not self._survey.gaps and not damage:
+        if not self._survey.gaps and not more:
             return {}
-        for time_ms, gap in chain(self._told(), damage):
+        for time_ms, gap in chain(self._told(), more):
             blocks.write(gap_line(time_ms, gap))
         extent = self._end(blocks)
         for _, gap in self._told():
             dropped[str(gap.get("reason"))] += _payloads(gap)
-        for _, gap in chain(self._told(), damage):
+        for _, gap in chain(self._told(), more):
             rows.write(index.encode(GapRow(self._key, *extent, gap)))
         return dict(dropped)
 
@@ -162,6 +176,14 @@ class _Sealing:
         if not lost:
             return []
         return [(to_ms, {"reason": "damaged", "payloads": lost, "bytes": size, "from": opened_ms, "to": to_ms})]
+
+    def _left_out(self) -> list[tuple[int, dict[str, Any]]]:
+        """The gap that leaving out what is not wanted has made; it names nobody."""
+        count, size, from_ms, to_ms = self._survey.suppressed
+        if not count:
+            return []
+        reason = Drop.SUPPRESSED.value
+        return [(to_ms, {"reason": reason, "payloads": count, "bytes": size, "from": from_ms, "to": to_ms})]
 
     def _line(self, spot: Spot) -> tuple[bytes, ...]:
         options, outcome = self._options, self._survey.outcome_of(spot.sequence)

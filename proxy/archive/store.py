@@ -54,3 +54,16 @@ class Store(Protocol):
 
     def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """The objects whose keys begin with `prefix` and come behind `after`, in the order of their keys as UTF-8."""
+
+
+def put_whole(store: Store, key: str, source: Path | bytes) -> int:
+    """Store an object and look whether all of it is there. Returns its bytes. Raises StoreError, and OSError when the
+    source can't be read."""
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    store.put(key, source)
+    there = store.size(key)
+    if there != size:
+        # Some stores keep what a proxy in front of them made of it, and answer 200.
+        found = "nothing" if there is None else f"{there} bytes"
+        raise StoreError(f"{store.describe()} has {found} under {key} after {size} bytes were put there")
+    return size

@@ -75,24 +75,47 @@ class Spots:
         return self._sequence.__getitem__
 
 
+class Suppressed(NamedTuple):
+    """Payloads, and bytes of their bodies, from when to when (Unix, ms)."""
+
+    payloads: int
+    bytes: int
+    first_ms: int
+    last_ms: int
+
+    def with_one(self, frame: Frame) -> Suppressed:
+        """One more."""
+        first_ms = min(self.first_ms, frame.time_ms) if self.payloads else frame.time_ms
+        last_ms = max(self.last_ms, frame.time_ms)
+        return Suppressed(self.payloads + 1, self.bytes + frame.body_length, first_ms, last_ms)
+
+
 class Survey:
     """What is in a segment. `torn_bytes` are what a crash has left of a frame at the end, `damaged_bytes` all others
     that are no whole frames, and `damaged_payloads` were in these; `last_ms` is the time of the newest frame, 0 where
-    there is none."""
+    there is none. `suppressed` are payloads that nobody wants, and are in nothing else."""
 
-    def __init__(self, file: BinaryIO, salt: bytes, session_of: Callable[[bytes], tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        salt: bytes,
+        session_of: Callable[[bytes], tuple[str, str]],
+        is_unwanted: Callable[[str, str, int], bool] = lambda device_id, session_id, time_ms: False,
+    ) -> None:
         """Look into the segment `file`, which is behind its head. `session_of` gives an upload's device and session by
-        its meta. Raises OSError."""
+        its meta; `is_unwanted` says by these and its time whether it is to be left out. Raises OSError."""
         self.payloads = Spots()
         self.gaps = Spots()
         self.damaged_bytes = 0
         self.damaged_payloads = 0
         self.torn_bytes = 0
         self.last_ms = 0
+        self.suppressed = Suppressed(0, 0, 0, 0)
         self._outcomes = Spots()
         self._numbers: dict[bytes, int] = {}  # of sessions, in the order of their first payloads
         self._session = array("I")  # by payload
         self._session_of = session_of
+        self._is_unwanted = is_unwanted
         self._look(file, salt)
         self._outcomes_by_sequence = self._outcomes.by_sequence()
 
@@ -134,8 +157,11 @@ class Survey:
         self.damaged_payloads += holes
 
     def _add(self, frame: Frame) -> None:
-        self.payloads.add(frame)
         device_id, session_id = self._session_of(frame.meta)
+        if self._is_unwanted(device_id, session_id, frame.time_ms):
+            self.suppressed = self.suppressed.with_one(frame)
+            return
+        self.payloads.add(frame)
         # The lengths keep two names apart from two others that read the same in a row.
         digest = blake2b(f"{len(device_id)}:{device_id}{session_id}".encode(), digest_size=_DIGEST).digest()
         self._session.append(self._numbers.setdefault(digest, len(self._numbers)))

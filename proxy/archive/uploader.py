@@ -21,7 +21,8 @@ from typing import Final
 from proxy.archive.account import Account, Done
 from proxy.archive.scratch import Scratch
 from proxy.archive.seal import Sealed, SealOptions, data_file, seal
-from proxy.archive.store import Store, StoreError
+from proxy.archive.store import Store, StoreError, put_whole
+from proxy.archive.suppression import Rules, Suppressions
 from proxy.observe.ledger import Counter, Gauge, Ledger, Mark
 from proxy.runtime.clock import monotonic, wall
 from proxy.spool.folder import Found, State, advance, claim, found_in, prepare, remove
@@ -72,6 +73,7 @@ class Uploader:
         self._options = options
         self._rules = rules
         self._ledger = ledger
+        self._suppressions = Suppressions(store)
         self._account = Account(ledger, folder, node)
         self._scratch: Scratch | None = None
         self._work = _Work()
@@ -192,10 +194,20 @@ class Uploader:
 
     def _archive(self, found: Found) -> None:
         assert self._scratch is not None
+        rules, told = self._suppressions.known(), None
+        while rules is not told:
+            sealed = self._store_without(found, rules)
+            # Who was erased meanwhile may be in it: the erasing has not seen it, if it was before this.
+            rules, told = self._suppressions.look(), rules
+        self._close(found, sealed)
+
+    def _store_without(self, found: Found, rules: Rules) -> Sealed:
+        """Store a segment's objects, with nothing of whom the rules name."""
+        assert self._scratch is not None
         with self._sealing:
-            sealed = seal(found.path, found.name, self._options, self._scratch.path)
+            sealed = seal(found.path, found.name, self._options, self._scratch.path, rules.cover)
         try:
-            if sealed.payloads or sealed.gaps or (sealed.damaged_bytes and not sealed.unreadable):
+            if sealed.payloads or sealed.gaps or sealed.suppressed or (sealed.damaged_bytes and not sealed.unreadable):
                 self._put(sealed.data_key, sealed.data)
                 self._put(sealed.index_key, sealed.index)
                 self._ledger.count(Counter.ARCHIVE_OBJECTS)
@@ -203,20 +215,14 @@ class Uploader:
         finally:
             sealed.data.unlink(missing_ok=True)
             sealed.index.unlink(missing_ok=True)
-        self._close(found, sealed)
+        return sealed
 
     def _put(self, key: str, path: Path) -> None:
-        size = path.stat().st_size
-        self._store.put(key, path)
-        there = self._store.size(key)
-        if there != size:
-            # Some stores keep what a proxy in front of them made of it, and answer 200.
-            found = "nothing" if there is None else f"{there} bytes"
-            raise StoreError(f"{self._store.describe()} has {found} under {key} after {size} bytes were put there")
-        self._ledger.count(Counter.ARCHIVE_OBJECT_BYTES, size)
+        self._ledger.count(Counter.ARCHIVE_OBJECT_BYTES, put_whole(self._store, key, path))
 
     def _close(self, found: Found, sealed: Sealed) -> None:
-        done = Done(sealed.payloads, sealed.wire_bytes, sealed.damaged_payloads, self._is_old(found))
+        suppressed = sealed.suppressed, sealed.suppressed_bytes
+        done = Done(sealed.payloads, sealed.wire_bytes, sealed.damaged_payloads, *suppressed, self._is_old(found))
         act: Callable[[], object] = partial(remove, found)
         if sealed.damaged_bytes:
             act = partial(advance, found, State.DAMAGED)

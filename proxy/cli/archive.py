@@ -136,6 +136,38 @@ def reindex(context: click.Context, config: Path | None, begin: str | None, end:
     context.exit(reindex_archive(config, (begin, end), as_json))
 
 
+@archive.command(epilog=TIMES)
+@CONFIG
+@click.option("--device", metavar="ID", help=DEVICE)
+@click.option("--session", metavar="ID", help=SESSION)
+@click.option("--from", "begin", metavar="TIME", help="From then on; without it from the first.")
+@click.option("--to", "end", metavar="TIME", help="Until before then; without it until the last.")
+@click.option("--yes", "is_wanted", is_flag=True, help="Do it.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only tell what would be done; so it is without --yes.")
+@JSON
+@click.pass_context
+def erase(
+    context: click.Context,
+    config: Path | None,
+    device: str | None,
+    session: str | None,
+    begin: str | None,
+    end: str | None,
+    is_wanted: bool,
+    is_dry: bool,
+    as_json: bool,
+) -> None:
+    """Remove a device or a session from the archive, for good. Blocks that reach into the given times go as a whole.
+
+    Needs no right to delete objects: they are overwritten. TMPDIR must have room for two objects.
+    """
+    from proxy.cli.archiving.erase import Asked, erase_from_archive
+
+    if is_wanted and is_dry:
+        raise click.UsageError("--yes and --dry-run contradict each other.")
+    context.exit(erase_from_archive(config, Asked(device, session, (begin, end), not is_wanted), as_json))
+
+
 @archive.command()
 @CONFIG
 @click.option("--print", "only_print", is_flag=True, help="Print the documents for a console; touch nothing.")

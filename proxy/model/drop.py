@@ -14,4 +14,5 @@ class Drop(Enum):
     OLDEST = "oldest"  # archive.spool.max_bytes, and the oldest segment was removed for newer ones
     NO_SPACE = "no-space"  # the disk has less than archive.spool.min_free_bytes left, or is full
     DISK_ERROR = "disk-error"  # the disk refused it
+    SUPPRESSED = "suppressed"  # of whom is erased: `archive erase`; from the spool, when it is archived
     CRASH = "crash"  # the worker died with it in memory

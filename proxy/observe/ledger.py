@@ -83,6 +83,8 @@ class Mark(IntEnum):
     ARCHIVE_BYTES = auto()
     ARCHIVE_DAMAGED = auto()
     ARCHIVE_IS_OLD = auto()
+    ARCHIVE_SUPPRESSED = auto()
+    ARCHIVE_SUPPRESSED_BYTES = auto()
     RUN_BEGAN_MS = auto()  # Unix time; noted by the supervisor
     ARCHIVE_LAST_MS = auto()  # when an object was stored last, Unix time
 
@@ -133,6 +135,8 @@ def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
 
 _OUTCOME_AT: Final = _by_value(Outcome, 0, _STATUS)
 _UNKNOWN_OUTCOME: Final = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
+# Dropped after they were written to the spool; the others never were.
+_FROM_SPOOL: Final = (Drop.OLDEST, Drop.SUPPRESSED)
 _DROP_AT: Final = _by_value(Drop, _DROPS, 2)
 _REASON_AT: Final = _by_value(Reason, _REASONS)
 _FAILURE_AT: Final = _by_value(FailureKind, _FAILURES)
@@ -181,7 +185,7 @@ class Ledger:
     def unsettled(self) -> tuple[int, int]:
         """Uploads, and bytes of their bodies, that were offered to the spool and neither written nor dropped."""
         values = self._values
-        refused = [slot for reason, slot in _DROP_AT.items() if reason != Drop.OLDEST.value]  # those were written
+        refused = [slot for reason, slot in _DROP_AT.items() if Drop(reason) not in _FROM_SPOOL]
         payloads = values[Counter.SPOOL_OFFERED] - values[Counter.SPOOL_WRITTEN]
         size = values[Counter.SPOOL_OFFERED_BYTES] - values[Counter.SPOOL_WRITTEN_BYTES]
         return payloads - sum(values[slot] for slot in refused), size - sum(values[slot + 1] for slot in refused)
@@ -257,9 +261,12 @@ class Totals:
         return {reason: (self._sums[_DROP_AT[reason.value]], self._sums[_DROP_AT[reason.value] + 1]) for reason in Drop}
 
     def pending(self) -> int:
-        """Uploads of this run that are written to the spool and neither archived, nor damaged, nor removed to make
-        room. What an earlier run has left there is not in it."""
-        gone = self.of(Counter.ARCHIVED) + self.of(Counter.ARCHIVE_DAMAGED) + self.drops()[Drop.OLDEST][0]
+        """Uploads of this run that are written to the spool and neither archived, nor damaged, nor dropped from
+        there. What an earlier run has left there is not in it."""
+        drops = self.drops()
+        gone = (
+            self.of(Counter.ARCHIVED) + self.of(Counter.ARCHIVE_DAMAGED) + sum(drops[each][0] for each in _FROM_SPOOL)
+        )
         return self.of(Counter.SPOOL_WRITTEN) + self.of(Counter.ARCHIVE_FOUND) - gone
 
     def reasons(self) -> dict[Reason, int]:

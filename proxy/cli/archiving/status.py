@@ -17,6 +17,7 @@ from proxy.cli.archiving.spool_look import Lying, look
 from proxy.cli.archiving.times import shown
 from proxy.cli.archiving.wording import aged, counted, sized
 from proxy.cli.exit_codes import FAILURE, FINE
+from proxy.model.drop import Drop
 from proxy.runtime.clock import wall
 from proxy.settings import Address, Archive, Settings
 from proxy.spool.folder import State
@@ -70,9 +71,10 @@ def problems(status: Status, rotate_seconds: float) -> Iterator[str]:
 def _of_account(account: Account) -> Iterator[str]:
     if account.damaged:
         yield f"{counted(account.damaged, 'upload')} could not be read from the spool again"
-    if account.dropped:
-        reasons = ", ".join(f"{reason} {number}" for reason, number in account.dropped.items())
-        yield f"{counted(sum(account.dropped.values()), 'upload')} dropped and not archived: {reasons}"
+    lost = {reason: number for reason, number in account.dropped.items() if reason != Drop.SUPPRESSED.value}
+    if lost:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in lost.items())
+        yield f"{counted(sum(lost.values()), 'upload')} dropped and not archived: {reasons}"
     if not account.is_even:
         yield f"the sum is not even: {account.queued} of the offered uploads are in none of the others"
 

@@ -34,11 +34,11 @@ def test_data_and_index_are_put_together(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     alone, other, both = (NAME._replace(number=number) for number in range(3))
     store.put(data_key(alone, OPENED, Codec.ZSTD), b"")
-    store.put(index_key(other, OPENED, Codec.GZIP), b"")
-    store.put(data_key(both, OPENED, Codec.NONE), b"")
+    store.put(index_key(other, OPENED, Codec.GZIP), b"1")
+    store.put(data_key(both, OPENED, Codec.NONE), b"22")
     store.put(index_key(both, OPENED, Codec.NONE), b"")
     assert list(pairs(store, OPENED, OPENED + 1)) == [
-        (f"{HOUR}/{alone}.ndjson.zst", {DATA}),
-        (f"{HOUR}/{other}.ndjson.gz", {INDEX}),
-        (f"{HOUR}/{both}.ndjson", {DATA, INDEX}),
+        (f"{HOUR}/{alone}.ndjson.zst", {DATA: 0}),
+        (f"{HOUR}/{other}.ndjson.gz", {INDEX: 1}),
+        (f"{HOUR}/{both}.ndjson", {DATA: 2, INDEX: 0}),
     ]

@@ -16,10 +16,15 @@ from typing import Any
 import pytest
 
 from proxy.archive.directory import DirectoryStore
+from proxy.archive.erase import Unwanted
+from proxy.archive.index import GapRow
 from proxy.archive.naming import Codec
+from proxy.archive.reader import Reader
 from proxy.archive.scratch import Scratch
 from proxy.archive.seal import SealOptions, data_file
+from proxy.archive.suppression import suppress
 from proxy.archive.uploader import Uploader, UploadRules, pause_after
+from proxy.model.drop import Drop
 from proxy.observe.ledger import Counter, Gauge, Ledger, LedgerMemory, Mark
 from proxy.spool.folder import State, claim, path_of
 from proxy.spool.name import SegmentName
@@ -186,6 +191,46 @@ def test_an_empty_segment_leaves_nothing(spool: Path, tmp_path: Path, memory: Le
     with running(spool, tmp_path / "store", memory):
         until(lambda: not files(spool))
     assert objects(tmp_path / "store") == {}
+
+
+def test_of_whom_is_erased_nothing_is_stored_and_all_is_counted(
+    spool: Path, tmp_path: Path, memory: LedgerMemory
+) -> None:
+    suppress(DirectoryStore(tmp_path / "store"), Unwanted("d", None, 0, 2**62), T0)
+    sealed(spool, 1)
+    with running(spool, tmp_path / "store", memory):
+        until(lambda: not files(spool))
+    totals = memory.totals()
+    assert totals.drops()[Drop.SUPPRESSED] == (3, 3 * len(b'{"n":1}'))
+    assert totals.of(Counter.ARCHIVED) == 0
+    assert totals.pending() == -3  # these were never counted as written: nobody has lost one
+    store = DirectoryStore(tmp_path / "store")
+    (gap,) = Reader(store).gaps(from_ms=T0, to_ms=T0 + 1)
+    assert isinstance(gap, GapRow)
+    assert gap.gap == {"reason": "suppressed", "payloads": 3, "bytes": 21, "from": T0, "to": T0}
+    assert list(Reader(store).find(from_ms=T0, to_ms=T0 + 1)) == []
+
+
+def test_what_is_erased_while_it_is_stored_is_stored_anew_without_it(
+    spool: Path, tmp_path: Path, memory: LedgerMemory
+) -> None:
+    class Erasing(DirectoryStore):
+        """In which somebody is erased just before the first index is there."""
+
+        def put(self, key: str, source: Path | bytes) -> None:
+            if key.startswith("v1/index/"):
+                suppress(DirectoryStore(tmp_path / "store"), Unwanted("d", None, 0, 2**62), T0)
+            super().put(key, source)
+
+    sealed(spool, 1)
+    store = Erasing(tmp_path / "store")
+    one = Uploader(spool, "node", store, OPTIONS, RULES, Ledger(memory.rows[0]))
+    one.start()
+    until(lambda: not files(spool))
+    assert one.stop(PATIENCE)
+    assert list(Reader(store).find(from_ms=T0, to_ms=T0 + 1)) == []
+    assert memory.totals().drops()[Drop.SUPPRESSED][0] == 3
+    assert memory.totals().of(Counter.ARCHIVED) == 0
 
 
 def test_what_lay_there_before_the_start_is_counted_as_found(spool: Path, tmp_path: Path, memory: LedgerMemory) -> None:

@@ -11,9 +11,9 @@ from proxy.cli import main
 from tests.gateway import free_port
 from tests.unit.cli.archived import Archived, python
 
-COMMANDS = ("status", "find", "get", "verify", "reindex", "setup", "doctor")
-ARGUMENTS = {"get": ("--session", "s1")}
-READING = ("find", "get", "verify", "reindex")
+COMMANDS = ("status", "find", "get", "verify", "reindex", "erase", "setup", "doctor")
+ARGUMENTS = {"get": ("--session", "s1"), "erase": ("--device", "d1")}
+READING = ("find", "get", "verify", "reindex", "erase")
 
 
 def test_help_names_every_command() -> None:
@@ -60,6 +60,10 @@ def test_a_wrong_configuration_is_told(tmp_path: Path, command: str) -> None:
         ["find", "--from", "yesterday"],
         ["find", "--from", "1h", "--to", "2h"],
         ["verify", "--to", "2026-13-01"],
+        ["erase"],
+        ["erase", "--device", ""],
+        ["erase", "--device", "d", "--yes", "--dry-run"],
+        ["erase", "--device", "d", "--from", "2h", "--to", "3h"],
         ["setup", "--retention-days", "-1"],
         [],
     ],
