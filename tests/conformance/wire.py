@@ -289,7 +289,10 @@ class Client:
 
     def readable(self, seconds: float) -> bool:
         """Whether something (bytes, an end or a reset) is there to be read, waiting so long for it."""
-        return bool(select.select([self.socket], [], [], seconds)[0])
+        # Not select, which can't take a descriptor above 1,023.
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def ending(self, timeout: float = TIMEOUT) -> str:
         """What follows when nothing more is asked: "closed", "reset" or, when nothing does within `timeout`, "open"."""
@@ -319,10 +322,9 @@ class Client:
 
     def _receive(self, ends: float) -> str:
         """Take what the socket has; "" when bytes came, else how it ended."""
-        if not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
-            ready, _, _ = select.select([self.socket], [], [], max(0.0, ends - time.monotonic()))
-            if not ready:
-                return "silent"
+        is_here = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
+        if not is_here and not self.readable(max(0.0, ends - time.monotonic())):
+            return "silent"
         try:
             data = self.socket.recv(1 << 18)
         except (ConnectionError, ssl.SSLError):
