@@ -40,6 +40,7 @@ test: $(VENV)/.installed $(VENV)/.installed-test  ## every check and every test;
 	@$(STAGE) types $(MAKE) --no-print-directory types
 	@$(STAGE) layers $(MAKE) --no-print-directory layers
 	@$(STAGE) s3-servers $(BIN)/python -m tests.s3.servers.fetch
+	@$(STAGE) sql-engines $(BIN)/python -m tests.sql.fetch
 	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
 	@$(STAGE) pytest $(PYTEST)
 	@$(STAGE) pytest-compiled $(MAKE) --no-print-directory compiled
@@ -76,6 +77,7 @@ lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and 
 	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps --constraint=requirements.lock)
 	@$(call compile,requirements-test.lock,--extra=demo --extra=s3 --extra=test $(LOCKS:%=--constraint=%))
 	@$(call compile,tests/s3/servers/swift.lock,,tests/s3/servers/swift.in)
+	@$(call compile,tests/sql/engines.lock,,tests/sql/engines.in)
 
 clean:  ## remove whatever make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

