@@ -14,7 +14,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 FOLDERS = ("edge", "model", "policy", "upstream", "wire")
-FILES = ("exchange.py", "observe/ledger.py", "runtime/reset.py", "runtime/timers.py")
+FILES = (
+    *("exchange.py", "observe/ledger.py", "runtime/reset.py", "runtime/timers.py"),
+    *(f"spool/{name}.py" for name in ("entries", "open_segment", "rotation", "segment", "tee", "writer")),
+)
 # What is asked while the configuration is read, or once per connection: compiled, it would only be harder to read.
 PLAIN = {"proxy/upstream/resolver.py", "proxy/upstream/tls.py"}
 

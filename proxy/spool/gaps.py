@@ -6,11 +6,13 @@ Must not know what was dropped, nor where gaps are written.
 from __future__ import annotations
 
 from threading import Lock
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from proxy.model.drop import Drop
+
+_MEMBERS: Final = ("reason", "payloads", "bytes", "from", "to")
 
 
 class Gap(NamedTuple):
@@ -25,7 +27,17 @@ class Gap(NamedTuple):
     def meta(self) -> bytes:
         """What a GAP frame says."""
         values = (self.reason.value, self.payloads, self.size, self.first_ms, self.last_ms)
-        return orjson.dumps(dict(zip(("reason", "payloads", "bytes", "from", "to"), values, strict=True)))
+        return orjson.dumps(dict(zip(_MEMBERS, values, strict=True)))
+
+    @classmethod
+    def read(cls, meta: bytes) -> Gap | None:
+        """What a GAP frame said; None if another version wrote something else."""
+        try:
+            said = orjson.loads(meta)
+            reason, *numbers = (said[name] for name in _MEMBERS)
+            return cls(Drop(reason), *map(int, numbers))
+        except (ValueError, TypeError, KeyError):
+            return None
 
 
 class Gaps:

@@ -10,18 +10,28 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.spool.folder import Found, State, advance, create, path_of, sync_folder
 from proxy.spool.name import SegmentName
 from proxy.spool.segment import SALT_LENGTH, Kind, SegmentHead, encode, encode_head
 
-_MOST_PIECES: Final = 1000  # the system takes 1,024 (IOV_MAX)
+MOST_PIECES: Final = 1000  # in one write; the system takes 1,024 (IOV_MAX)
+
+
+class NewFrame(NamedTuple):
+    """A frame to be appended, see `segment.encode`."""
+
+    kind: Kind
+    sequence: int
+    time_ms: int
+    meta: bytes
+    body: Sequence[bytes] = ()
 
 
 class OpenSegment:
-    """`size` in bytes, `payloads` and `last_sequence` of what was appended, `opened_ms` Unix time. `outcomes_due` is
-    for its writer: how many uploads in it have no outcome yet."""
+    """`size` in bytes, `opened_ms` Unix time. `outcomes_due` is for its writer: how many uploads in it have no outcome
+    yet."""
 
     __slots__ = (
         "_descriptor",
@@ -30,11 +40,9 @@ class OpenSegment:
         "_salt",
         "_unsynced",
         "is_suspect",
-        "last_sequence",
         "name",
         "opened_ms",
         "outcomes_due",
-        "payloads",
         "size",
     )
 
@@ -49,8 +57,6 @@ class OpenSegment:
         self._unsynced = True
         self.is_suspect = False  # the disk failed it: nothing more is to be written to it
         self.size = 0
-        self.payloads = 0
-        self.last_sequence = 0
         self.outcomes_due = 0
         try:
             self._write([encode_head(SegmentHead(self._salt, opened_ms))])
@@ -58,17 +64,17 @@ class OpenSegment:
             self.close()
             raise
 
-    def append(self, kind: Kind, sequence: int, time_ms: int, meta: bytes, body: Sequence[bytes] = ()) -> int:
-        """Append a frame; its length in bytes. Raises OSError; then the file ends where it ended before, or
-        the segment `is_suspect`."""
-        before = self.size
-        pieces = body if len(body) <= _MOST_PIECES else [b"".join(body)]
-        self._write([encode(self._salt, kind, sequence, time_ms, meta, pieces), *pieces])
-        if kind is Kind.PAYLOAD:
-            self.payloads += 1
-            self.last_sequence = sequence
-            self.outcomes_due += 1
-        return self.size - before
+    def append(self, kind: Kind, sequence: int, time_ms: int, meta: bytes, body: Sequence[bytes] = ()) -> None:
+        """Append a frame. Raises OSError; then the file ends where it ended before, or the segment `is_suspect`."""
+        self.append_all([NewFrame(kind, sequence, time_ms, meta, body)])
+
+    def append_all(self, frames: Sequence[NewFrame]) -> None:
+        """The same with frames that are written at once: all of them or none."""
+        pieces: list[bytes] = []
+        for kind, sequence, time_ms, meta, body in frames:
+            pieces.append(encode(self._salt, kind, sequence, time_ms, meta, body))
+            pieces += body
+        self._write(pieces if len(pieces) <= MOST_PIECES else [b"".join(pieces)])
 
     def sync(self) -> None:
         """Have everything on the disk. Raises OSError; then it is unknown what is there, asking again would not tell

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from proxy.model.drop import Drop
 from proxy.spool.folder import State, claim, found_in, remove
+from proxy.spool.gaps import Gap
 from proxy.spool.segment import SEGMENT_HEAD, Frame, Kind, NotASegment, decode_head, frames
 
 # Once it was full, this part of the bound must be free before it is written to again: else it would be full and not
@@ -21,13 +22,14 @@ _RELIEF: Final = 1 / 20
 
 
 class Removed(NamedTuple):
-    """What was in a segment that was removed: payloads and the bytes of their bodies, and between which Unix times
-    (ms) they came."""
+    """What was in a segment that was removed: payloads and the bytes of their bodies, between which Unix times (ms)
+    they came, and the gaps that it told of."""
 
     payloads: int
     bytes: int
     first_ms: int
     last_ms: int
+    gaps: tuple[Gap, ...]
 
 
 class Room:
@@ -51,7 +53,9 @@ class Room:
         by_disk = system.f_bavail * system.f_frsize - self._min_free_bytes
         self._lacks = Drop.SPOOL_FULL if by_bound <= by_disk else Drop.NO_SPACE
         left = max(min(by_bound, by_disk), 0)
-        if self.is_full and left < self._max_bytes * _RELIEF:
+        # A disk that is smaller than the bound would never have that part of it free.
+        most = min(self._max_bytes, system.f_blocks * system.f_frsize - self._min_free_bytes)
+        if self.is_full and left < most * _RELIEF:
             self.left = 0
             return
         self.is_full = False
@@ -109,13 +113,16 @@ class Room:
             if found is None:
                 return None
             remove(found)
-        return _removed([each for each in inside if each.kind is Kind.PAYLOAD])
+        return _removed(inside)
 
 
-def _removed(payloads: list[Frame]) -> Removed:
+def _removed(inside: list[Frame]) -> Removed:
+    payloads = [each for each in inside if each.kind is Kind.PAYLOAD]
+    told = [Gap.read(each.meta) for each in inside if each.kind is Kind.GAP]
     times = [each.time_ms for each in payloads]
     size = sum(each.body_length for each in payloads)
-    return Removed(len(payloads), size, min(times, default=0), max(times, default=0))
+    gaps = tuple(gap for gap in told if gap is not None)
+    return Removed(len(payloads), size, min(times, default=0), max(times, default=0), gaps)
 
 
 def _size(path: Path) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxy.model.drop import Drop
@@ -16,7 +17,7 @@ from proxy.spool.entries import Outcome, Upload
 from proxy.spool.folder import adopt_orphans, prepare
 from proxy.spool.gaps import Gap, Gaps
 from proxy.spool.name import SegmentName
-from proxy.spool.open_segment import OpenSegment
+from proxy.spool.open_segment import MOST_PIECES, NewFrame, OpenSegment
 from proxy.spool.recovery import settle, take_over
 from proxy.spool.room import Room
 from proxy.spool.rules import SpoolRules
@@ -57,6 +58,64 @@ class Rotation:
 
     # -- writing
 
+    def write_all(self, entries: Sequence[Upload | Outcome], now: float) -> Iterator[tuple[Upload, Drop | None]]:
+        """Append what there is, in order; each upload as soon as that is done, and why it was dropped if it was."""
+        at = 0
+        while at < len(entries):
+            end = self._alike(entries, at)
+            together = end - at > 1 and self._write_together(entries[at:end])
+            for entry in entries[at : max(end, at + 1)]:
+                if isinstance(entry, Upload):
+                    yield entry, None if together else self.write(entry, now)
+                elif not together:
+                    self.follow(entry, now)
+            at = max(end, at + 1)
+
+    def _alike(self, entries: Sequence[Upload | Outcome], at: int) -> int:
+        """The end of those from `at` on that the current segment takes as a matter of course."""
+        segment, left = self._current, self._room.left
+        if segment is None:
+            return at
+        size, pieces = segment.size, 0
+        begun: set[Upload] = set()
+        for end in range(at, len(entries)):
+            entry = entries[end]
+            length = FRAME_HEAD + len(entry.meta)
+            if isinstance(entry, Upload):
+                length += entry.size
+                left -= length
+                pieces += len(entry.body)
+                if size >= self._rules.rotate_bytes or _is_over(segment, entry.time_ms) or left < 0:
+                    return end
+                begun.add(entry)
+            elif entry.upload.segment is not segment and entry.upload not in begun:
+                return end
+            size += length
+            pieces += 1
+            if pieces > MOST_PIECES:
+                return end
+        return len(entries)
+
+    def _write_together(self, entries: Sequence[Upload | Outcome]) -> bool:
+        """Append entries in one go: each write costs two changes of the thread that runs, which are dearer than what
+        is written. False if it could not be done; then none is."""
+        segment = self._current
+        assert segment is not None
+        try:
+            segment.append_all([_frame(entry) for entry in entries])
+        except (OSError, ValueError):
+            self._leave_suspect()
+            return False
+        for entry in entries:
+            if isinstance(entry, Upload):
+                self._room.take(FRAME_HEAD + len(entry.meta) + entry.size)
+                segment.outcomes_due += 1
+                entry.segment = segment
+            else:
+                segment.outcomes_due -= 1
+                entry.upload.segment = None
+        return True
+
     def write(self, upload: Upload, now: float) -> Drop | None:
         """Append an upload; why it was dropped if it was."""
         try:
@@ -67,6 +126,10 @@ class Rotation:
             segment.append(Kind.PAYLOAD, upload.sequence, upload.time_ms, upload.meta, upload.body)
         except OSError as error:
             return self._disk_failed("write to", error, now)
+        except ValueError as error:
+            _log.error("upload %d is not archived: %s", upload.sequence, error)
+            return Drop.DISK_ERROR
+        segment.outcomes_due += 1
         upload.segment = segment
         return None
 
@@ -93,7 +156,9 @@ class Rotation:
             return lacks
         for removed in self._room.make(size):
             self._ledger.drop(Drop.OLDEST, removed.payloads, removed.bytes)
-            self.gaps.add(Gap(Drop.OLDEST, *removed))
+            self.gaps.add(Gap(Drop.OLDEST, removed.payloads, removed.bytes, removed.first_ms, removed.last_ms))
+            for gap in removed.gaps:
+                self.gaps.add(gap)
         return self._room.take(size)
 
     # -- segments
@@ -218,6 +283,12 @@ class Rotation:
                 self._disk_failed("use", error, now)
         self._rotate(now)
         self.seal_full(float("inf"))
+
+
+def _frame(entry: Upload | Outcome) -> NewFrame:
+    if isinstance(entry, Upload):
+        return NewFrame(Kind.PAYLOAD, entry.sequence, entry.time_ms, entry.meta, entry.body)
+    return NewFrame(Kind.OUTCOME, entry.upload.sequence, entry.time_ms, entry.meta)
 
 
 def _is_over(segment: OpenSegment, now_ms: int) -> bool:

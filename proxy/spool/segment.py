@@ -39,6 +39,8 @@ _CRCS: Final = struct.Struct("<II")
 SEGMENT_HEAD: Final = _SEGMENT.size + _CRC.size
 FRAME_HEAD: Final = _FRAME.size + _CRCS.size
 _CHUNK: Final = 256 * 1024  # bytes read at once
+_ATONCE: Final = 5 * 1024  # bytes summed up at once
+_SLICED: Final = 256 * 1024  # bytes that are summed up in so many steps; more are in one
 
 
 class NotASegment(ValueError):
@@ -109,12 +111,23 @@ def encode(
     body are larger than META_MAX or BODY_MAX."""
     check, length = crc32(meta, crc32(salt)), 0
     for piece in body:
-        check = crc32(piece, check)
+        check = _checked(piece, check)
         length += len(piece)
     if len(meta) > META_MAX or length > BODY_MAX:
         raise ValueError(f"no frame holds {len(meta)} bytes of meta and {length} of body")
     fields = _FRAME.pack(FRAME_MAGIC, kind, flags, 0, len(meta), length, sequence, time_ms)
     return fields + _CRCS.pack(crc32(fields, crc32(salt)), check) + meta
+
+
+def _checked(piece: bytes, check: int) -> int:
+    """CRC-32 of `piece` behind what `check` is of. Of more than 5 KiB at once the library lets go of the interpreter's
+    lock, and waits to have it back: that costs more than the sum, unless there is very much to sum up."""
+    if not _ATONCE < len(piece) <= _SLICED:
+        return crc32(piece, check)
+    view = memoryview(piece)
+    for at in range(0, len(piece), _ATONCE):
+        check = crc32(view[at : at + _ATONCE], check)
+    return check
 
 
 def frames(file: BinaryIO, salt: bytes) -> Iterator[Frame | Damage]:

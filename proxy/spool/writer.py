@@ -41,6 +41,7 @@ class Writer:
         self._rotation = Rotation(rules, boot, ledger)
         self._queue: deque[Upload | Outcome] = deque()
         self._wake = Event()
+        self._in_hand = 0  # entries that were taken out of the queue and may not be written yet
         self._is_asleep = False
         self._is_stopping = False
         self._thread = Thread(target=self._run, name="spool", daemon=True)  # a hung disk must not keep the process
@@ -70,7 +71,7 @@ class Writer:
         self._is_stopping = True
         self._wake.set()
         self._thread.join(seconds)
-        return len(self._queue)
+        return self._in_hand + len(self._queue)
 
     # -- the thread
 
@@ -104,7 +105,7 @@ class Writer:
         return max(due - monotonic(), 0.0)
 
     def _turn(self, now: float, now_ms: int) -> None:
-        batch = [upload for upload in (self._take(now) for _ in range(len(self._queue))) if upload is not None]
+        batch = self._write(now)
         if self._settled is not None and batch:
             self._rotation.sync()
             self._settled(batch)
@@ -116,18 +117,22 @@ class Writer:
             self._rotation.sync()
         self._rotation.seal_full(now)
 
-    def _take(self, now: float) -> Upload | None:
-        entry = self._queue.popleft()
-        if isinstance(entry, Outcome):
-            self._rotation.follow(entry, now)
-            return None
+    def _write(self, now: float) -> list[Upload]:
+        """Write what is in the queue; the uploads among it."""
+        entries = [self._queue.popleft() for _ in range(len(self._queue))]
+        uploads = [entry for entry in entries if isinstance(entry, Upload)]
+        self._in_hand = len(entries)
+        settled = 0
         try:
-            dropped = self._rotation.write(entry, now)
+            for upload, dropped in self._rotation.write_all(entries, now):
+                self._settle(upload, dropped)
+                settled += 1
         except Exception:  # each upload is accounted for, whatever happens to it
-            _log.exception("an upload could not be written to the spool")
-            dropped = Drop.DISK_ERROR
-        self._settle(entry, dropped)
-        return entry
+            _log.exception("%d uploads could not be written to the spool", len(uploads) - settled)
+            for upload in uploads[settled:]:
+                self._settle(upload, Drop.DISK_ERROR)
+        self._in_hand = 0
+        return uploads
 
     def _settle(self, upload: Upload, dropped: Drop | None) -> None:
         if dropped is None:

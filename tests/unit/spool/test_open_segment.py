@@ -34,9 +34,8 @@ def opened(folder: Path) -> Iterator[OpenSegment]:
 
 def test_frames_are_there_in_order_once_it_is_sealed(tmp_path: Path) -> None:
     with opened(tmp_path) as segment:
-        assert segment.append(Kind.PAYLOAD, 1, T0, b"{}", [b"ab", b"", b"c"]) > 0
+        segment.append(Kind.PAYLOAD, 1, T0, b"{}", [b"ab", b"", b"c"])
         segment.append(Kind.OUTCOME, 1, T0 + 5, b'{"status":200}')
-        assert (segment.payloads, segment.last_sequence, segment.outcomes_due) == (1, 1, 1)
         segment.sync()
         segment.seal()
         assert not segment.is_open

@@ -89,7 +89,7 @@ def test_the_oldest_segments_are_removed_for_room_and_told(tmp_path: Path) -> No
     newest, oldest, middle = sealed(tmp_path, 1, age=1), sealed(tmp_path, 2, age=9), sealed(tmp_path, 3, age=5)
     room = looked(tmp_path, sum(each.stat().st_size for each in (newest, oldest, middle)))
     assert room.take(100) is Drop.SPOOL_FULL
-    assert list(room.make(100)) == [Removed(2, 2000, T0, T0 + 1)]
+    assert list(room.make(100)) == [Removed(2, 2000, T0, T0 + 1, ())]
     assert room.take(100) is None
     assert {each.path for each in files(tmp_path)} == {newest, middle}
 
@@ -119,7 +119,7 @@ def test_a_segment_that_is_being_uploaded_is_not_removed(tmp_path: Path) -> None
 def test_a_removed_file_that_is_no_segment_costs_nobody_anything(tmp_path: Path) -> None:
     path_of(tmp_path, SegmentName("node", BOOT, 1), State.SEALED).write_bytes(b"rubbish" * 100)
     room = looked(tmp_path, 700)
-    assert list(room.make(100)) == [Removed(0, 0, 0, 0)]
+    assert list(room.make(100)) == [Removed(0, 0, 0, 0, ())]
 
 
 def test_when_nothing_can_be_removed_the_newest_has_to_go(tmp_path: Path) -> None:

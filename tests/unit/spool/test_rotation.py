@@ -122,7 +122,7 @@ def test_a_full_spool_drops_the_oldest_if_that_is_asked_for(tmp_path: Path) -> N
     assert there == list(range(31 - len(there), 31))
     gaps = kept(tmp_path, Kind.GAP)
     assert {each.meta["reason"] for each in gaps} == {"oldest"}
-    assert sum(each.meta["payloads"] for each in gaps) <= 30 - len(there)  # some gaps went with what they lay in
+    assert sum(each.meta["payloads"] for each in gaps) == 30 - len(there)  # also where a gap went with what it lay in
     assert len(there) >= 4
 
 
@@ -269,3 +269,86 @@ def test_a_first_worker_has_nobody_to_answer_for(tmp_path: Path) -> None:
     one.look(0.0, T0)
     finish(one)
     assert files(tmp_path) == []
+
+
+def counted_writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pieces each write had."""
+    real, found = os.writev, []
+
+    def counted(descriptor: int, pieces: Any) -> int:
+        found.append(len(pieces))
+        return real(descriptor, pieces)
+
+    monkeypatch.setattr(os, "writev", counted)
+    return found
+
+
+def test_what_came_together_is_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = rotation(tmp_path)
+    first = upload(1, b"first")
+    assert one.write(first, 0.0) is None
+    writes = counted_writes(monkeypatch)
+    others = [upload(sequence, b"body %d" % sequence) for sequence in range(2, 12)]
+    entries: list[Upload | Outcome] = [outcome(first), *others, *map(outcome, others)]
+    assert list(one.write_all(entries, 0.0)) == [(each, None) for each in others]
+    assert len(writes) == 1
+    finish(one)
+    assert len(files(tmp_path, State.SEALED)) == 1
+    assert [each.body for each in kept(tmp_path)] == [b"first", *(b"body %d" % number for number in range(2, 12))]
+    assert [each.sequence for each in kept(tmp_path, Kind.OUTCOME)] == list(range(1, 12))
+
+
+def test_what_came_together_is_parted_where_a_segment_ends(tmp_path: Path) -> None:
+    one = rotation(tmp_path, rotate_bytes=3000)
+    uploads = [upload(sequence, bytes(900), T0 + HOUR_MS * (sequence > 20)) for sequence in range(1, 31)]
+    entries: list[Upload | Outcome] = []
+    for each in uploads:
+        entries += [each, outcome(each)]
+    assert list(one.write_all(entries, 0.0)) == [(each, None) for each in uploads]
+    finish(one)
+    sizes = [each.path.stat().st_size for each in files(tmp_path)]
+    assert len(sizes) == 11  # three uploads each, of one hour
+    assert max(sizes) < 3000 + 1000
+    assert [each.sequence for each in kept(tmp_path)] == list(range(1, 31))
+    assert [each.sequence for each in kept(tmp_path, Kind.OUTCOME)] == list(range(1, 31))
+
+
+def test_of_what_came_together_only_what_has_no_room_is_dropped(tmp_path: Path) -> None:
+    one = rotation(tmp_path, max_bytes=5000)
+    uploads = [upload(sequence, bytes(1000)) for sequence in range(1, 9)]
+    found = list(one.write_all([*uploads, *map(outcome, uploads)], 0.0))
+    assert found == [(each, None if each.sequence < 5 else Drop.SPOOL_FULL) for each in uploads]
+    finish(one)
+    assert [each.sequence for each in kept(tmp_path, Kind.OUTCOME)] == [1, 2, 3, 4]
+
+
+def test_of_what_came_together_only_what_the_disk_refuses_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = rotation(tmp_path)
+    assert one.write(upload(1, b"first"), 0.0) is None
+    real = os.writev
+
+    def full(descriptor: int, pieces: Any) -> int:
+        if sum(map(len, pieces)) > 2000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor, pieces)
+
+    monkeypatch.setattr(os, "writev", full)
+    uploads = [upload(2, bytes(500)), upload(3, bytes(3000)), upload(4, bytes(500))]
+    found = list(one.write_all([*uploads, *map(outcome, uploads)], 0.0))
+    assert found == [(uploads[0], None), (uploads[1], Drop.NO_SPACE), (uploads[2], None)]
+    finish(one)
+    assert [each.sequence for each in kept(tmp_path)] == [1, 2, 4]
+    assert [each.sequence for each in kept(tmp_path, Kind.OUTCOME)] == [2, 4]
+    assert [each.state for each in files(tmp_path)] == [State.SEALED]
+
+
+def test_a_frame_of_any_size_has_the_sum_that_its_reader_makes(tmp_path: Path) -> None:
+    one, near = rotation(tmp_path, rotate_bytes=1 << 30), (5120, 262_144)
+    sizes = [0, 1, *(limit + off for limit in near for off in (-1, 0, 1)), 10_240, 700_001]
+    uploads = [upload(number, os.urandom(size)) for number, size in enumerate(sizes, 1)]
+    bodies = [each.body[0] for each in uploads]
+    assert [dropped for _, dropped in one.write_all(uploads, 0.0)] == [None] * len(sizes)
+    finish(one)
+    assert [each.body for each in kept(tmp_path)] == bodies
