@@ -116,6 +116,9 @@ class Uploader:
                 continue
             try:
                 self._try(found)
+            except Exception:  # whatever it was, this thread is one of few, and they are all that archive
+                _log.exception("%s could not be archived", found.name)
+                self._failed(found.name, "see above", logging.ERROR)
             finally:
                 with self._work.lock:
                     self._work.in_hand.discard(found.name)
@@ -156,25 +159,23 @@ class Uploader:
         self._ledger.gauge(Gauge.SPOOL_OLDEST_SECONDS, max(int(wall() - oldest), 0) if sealed else 0)
 
     def _try(self, found: Found) -> None:
-        descriptor = claim(found.path)
-        if descriptor is None:
-            self._leave(found.name)  # another archiver's, or removed to make room
-            return
         try:
-            self._archive(found)
+            descriptor = claim(found.path)
+            if descriptor is None:
+                self._leave(found.name)  # another archiver's, or removed to make room
+                return
+            try:
+                self._archive(found)
+            finally:
+                os.close(descriptor)
         except StoreError as error:
             self._ledger.count(Counter.ARCHIVE_UPLOAD_FAILURES)
             self._failed(found.name, str(error), logging.WARNING if error.is_transient else logging.ERROR)
         except OSError as error:
             self._failed(found.name, f"{error.filename or 'the disk'}: {error.strerror}", logging.ERROR)
-        except Exception:  # the next segment may be a better one
-            _log.exception("%s could not be archived", found.name)
-            self._failed(found.name, "see above", logging.ERROR)
         else:
             with self._work.lock:
                 self._work.troubles.pop(found.name, None)
-        finally:
-            os.close(descriptor)
 
     def _leave(self, name: SegmentName) -> None:
         with self._work.lock:

@@ -139,18 +139,18 @@ def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standi
 
 def test_idle_tls_connections_cost_little_and_the_next_ones_no_more(vendor: StandIn, standin: StandIn) -> None:
     """OpenSSL and the loop take most of it. Twice of it is what the C library's own way with large buffers makes of it,
-    once some connections have come and gone."""
+    once some connections have come and gone: the first rounds grow by two megabytes, later ones do not."""
     with Gateway(QUIET, standin=vendor) as gateway:
         with idle_over_tls(gateway, 20):
             pass
         before = resident(gateway.worker_pids())
         grown = []
-        for _ in range(3):
+        for _ in range(5):
             with idle_over_tls(gateway, 600):
                 grown.append(resident(gateway.worker_pids()) - before)
             assert_idle(gateway)
         assert grown[0] / 600 < 30_000, f"{grown[0] / 600:.0f} bytes each"
-        assert grown[2] - grown[0] < 4 * MIB, f"{grown} bytes"
+        assert grown[4] - grown[2] < 3 * MIB, f"{grown} bytes"
 
 
 @contextmanager

@@ -132,7 +132,11 @@ class Replay:
         done = subprocess.run(
             ["sh", "-e", "-c", self.translated(value)],
             cwd=self.at("."),
-            env={**quiet_environment(), "PATH": f"{self.folder}/image/bin:/usr/bin:/bin"},
+            env={
+                **quiet_environment(),
+                "PATH": f"{self.folder}/image/bin:/usr/bin:/bin",
+                "MYPYC_OPT_LEVEL": "0",  # how fast the gateway is there is not asked here: a minute less
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -133,6 +133,18 @@ def test_a_segment_that_can_not_be_stored_holds_up_no_other(spool: Path, tmp_pat
     assert memory.totals().of(Counter.ARCHIVED) == 15
 
 
+def test_a_segment_that_can_not_be_opened_holds_up_no_other(spool: Path, tmp_path: Path, memory: LedgerMemory) -> None:
+    bad = path_of(spool, SegmentName("node", BOOT, 1), State.SEALED)
+    bad.mkdir()
+    os.utime(bad, (1, 1))
+    with running(spool, tmp_path / "store", memory):
+        for number in (2, 3):
+            sealed(spool, number)
+            until(lambda: [each.path for each in files(spool)] == [bad])
+        bad.rmdir()
+    assert memory.totals().of(Counter.ARCHIVED) == 6
+
+
 def test_two_archivers_store_each_segment_once(spool: Path, tmp_path: Path) -> None:
     for number in range(40):
         sealed(spool, number, payloads=1)
@@ -265,46 +277,67 @@ import os, sys
 from pathlib import Path
 from tests.unit.archive.test_uploader import uploader, until, files
 from proxy.observe.ledger import LedgerMemory
-spool, store, ledger, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-one = uploader(spool, store, LedgerMemory(ledger))
-left = [last]
-def step(event, arguments):
-    if event in ("open", "os.rename", "os.remove", "os.mkdir", "fcntl.flock", "os.listdir", "os.scandir"):
-        left[0] -= 1
-        if left[0] == 0:
-            os._exit(9)
-sys.addaudithook(step)
-one.start()
-until(lambda: not files(spool))
-one.stop(30)
-os._exit(0)
+
+def run(spool, store, ledger, last):
+    one = uploader(spool, store, LedgerMemory(ledger))
+    left = [last]
+    def step(event, arguments):
+        if event in ("open", "os.rename", "os.remove", "os.mkdir", "fcntl.flock", "os.listdir", "os.scandir"):
+            left[0] -= 1
+            if left[0] == 0:
+                os._exit(9)
+    sys.addaudithook(step)
+    one.start()
+    until(lambda: not files(spool))
+    one.stop(30)
+
+for line in sys.stdin:
+    spool, store, ledger, last = line.split()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            run(Path(spool), Path(store), int(ledger), int(last))
+            code = 0
+        finally:
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+MOST_STEPS = 150
 
 
 def test_killed_at_any_step_it_stores_and_counts_each_upload_once(tmp_path: Path) -> None:
     """The process ends without a word at its first, second, … use of the file system; another finishes the work."""
-    step = 0
+    memories = [LedgerMemory.create(1) for _ in range(MOST_STEPS)]
     expected: dict[str, bytes] | None = None
-    while True:
-        step += 1
-        spool, store, memory = tmp_path / f"spool{step}", tmp_path / f"store{step}", LedgerMemory.create(1)
-        spool.mkdir()
-        sealed_with_one_salt(spool)
-        os.set_inheritable(memory.number, True)
-        arguments = [str(spool), str(store), str(memory.number), str(step)]
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, *arguments], pass_fds=(memory.number,), timeout=60, capture_output=True
-        )
-        assert done.returncode in (0, 9), done.stderr.decode()
-        with running(spool, store, memory):
-            until(lambda spool=spool: not files(spool))  # type: ignore[misc]
-        assert memory.totals().of(Counter.ARCHIVED) == 3, f"step {step}"
-        found = objects(store)
-        expected = expected or found
-        assert found == expected, f"step {step}"
-        assert list(spool.iterdir()) == []
-        if done.returncode == 0:
-            break
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        pass_fds=[memory.number for memory in memories],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        for step, memory in enumerate(memories, 1):
+            spool, store = tmp_path / f"spool{step}", tmp_path / f"store{step}"
+            spool.mkdir()
+            sealed_with_one_salt(spool)
+            program.stdin.write(f"{spool} {store} {memory.number} {step}\n")
+            code = program.stdout.readline().strip()
+            assert code in ("0", "9"), f"step {step}"
+            with running(spool, store, memory):
+                until(lambda spool=spool: not files(spool))  # type: ignore[misc]
+            assert memory.totals().of(Counter.ARCHIVED) == 3, f"step {step}"
+            found = objects(store)
+            expected = expected or found
+            assert found == expected, f"step {step}"
+            assert list(spool.iterdir()) == []
+            if code == "0":
+                break
+        program.stdin.close()
+    assert code == "0"
     assert step > 15
 
 
