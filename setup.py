@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 FOLDERS = ("edge", "model", "policy", "upstream", "wire")
 FILES = (
@@ -42,4 +43,15 @@ def compiled() -> list[Extension]:
     return extensions
 
 
-setup(ext_modules=compiled())
+class AllOrNone(build_ext):
+    """Where one module can't be compiled none is: each of them needs the others' machine code, and would not load."""
+
+    def run(self) -> None:
+        super().run()
+        made = [Path(path) for path in self.get_outputs()]
+        if not all(path.exists() for path in made):
+            for path in made:
+                path.unlink(missing_ok=True)
+
+
+setup(ext_modules=compiled(), cmdclass={"build_ext": AllOrNone})

@@ -6,6 +6,7 @@ is stored, or what is done about an error.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,8 @@ def open_session(options: S3Options) -> Any:
         raise StoreError("an archive in S3 needs boto3: pip install 'replay-gateway[s3]'") from error
     from proxy.archive.s3_errors import set_up_error
 
+    # What goes wrong is told by whoever asked (see `s3_errors`); the library's warnings are the same with a traceback.
+    logging.getLogger("botocore").setLevel(logging.ERROR)
     try:
         core = botocore.session.get_session()
         core.register_component("data_loader", _descriptions())

@@ -105,7 +105,7 @@ def decode_head(data: bytes) -> SegmentHead:
 
 
 def encode(
-    salt: bytes, kind: Kind, sequence: int, time_ms: int, meta: bytes, body: Iterable[bytes] = (), flags: int = 0
+    salt: bytes, kind: int, sequence: int, time_ms: int, meta: bytes, body: Iterable[bytes] = (), flags: int = 0
 ) -> bytes:
     """The bytes that go before the pieces of `body` in the file: frame head and meta. Raises ValueError when meta or
     body are larger than META_MAX or BODY_MAX."""

@@ -44,7 +44,7 @@ class Writer:
         self._in_hand = 0  # entries that were taken out of the queue and may not be written yet
         self._is_asleep = False
         self._is_stopping = False
-        self._thread = Thread(target=self._run, name="spool", daemon=True)  # a hung disk must not keep the process
+        self._writing = Thread(target=self._run, name="spool", daemon=True)  # a hung disk must not keep the process
         self._synced_at = 0.0
         self._looked_at = -LOOK_SECONDS
         self.released_bytes = 0  # of what uploads held and don't any longer; only grows, only here
@@ -58,7 +58,7 @@ class Writer:
 
     def start(self) -> None:
         """Begin to write."""
-        self._thread.start()
+        self._writing.start()
 
     def put(self, entry: Upload | Outcome) -> None:
         """Hand over; never waits."""
@@ -70,7 +70,7 @@ class Writer:
         """Write what is left, seal, end. Blocks for so long at most; returns how much was not written by then."""
         self._is_stopping = True
         self._wake.set()
-        self._thread.join(seconds)
+        self._writing.join(seconds)
         return self._in_hand + len(self._queue)
 
     # -- the thread

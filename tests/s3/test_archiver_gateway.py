@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -143,6 +144,52 @@ class Slow:
         body = read_body(client, request)
         time.sleep(len(body) / self.rate)
         client.sendall(chaos.ask(request.head + body))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What was sent is stored when that is allowed, whoever waits for it or does not any longer."""
+
+    is_here: threading.Event
+    is_allowed: threading.Event
+
+    def meet(self, request: Request, client: socket.socket, chaos: Chaos) -> None:
+        """Read it all, wait, forward."""
+        body = read_body(client, request)
+        self.is_here.set()
+        assert self.is_allowed.wait(PATIENCE)
+        client.sendall(chaos.ask(request.head + body))
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "too late"])
+def test_a_stop_waits_for_the_upload_that_is_under_way_as_long_as_it_may(
+    vendor: StandIn, bucket: Site, tmp_path: Path, *, is_late: bool
+) -> None:
+    held = Held(threading.Event(), threading.Event())
+    with Chaos(int(bucket.server.http.rpartition(":")[2])) as chaos:
+        chaos.meets(held)
+        slow = {"upload": {"timeout": "60s", "parallel": 1}}
+        settings = config(bucket.with_endpoint(chaos.endpoint), tmp_path, {}, **slow)
+        settings["timeouts"] = {"drain": "2s" if is_late else "30s"}
+        with Gateway(settings, standin=vendor) as gateway:
+            sent(gateway, *numbered(0, 5))
+            assert held.is_here.wait(PATIENCE)
+            gateway.send_signal()
+            if not is_late:
+                eventually(lambda: not gateway.worker_pids(), PATIENCE, "what carries traffic has ended")
+                held.is_allowed.set()
+            assert gateway.wait(PATIENCE) == 0
+            assert ("an upload was left unfinished" in gateway.log_text()) is is_late
+        held.is_allowed.set()  # too late it lands all the same, as what is made of the segment once more
+        if is_late:
+            assert len(list((tmp_path / "spool").glob("*.sealed"))) == 1
+            with Gateway(settings, standin=vendor) as successor:
+                eventually(lambda: not list((tmp_path / "spool").glob("*.sealed")), PATIENCE)
+                assert successor.metric(f"{PREFIX}archive_found_total") == 5
+    assert bodies(bucket.options) == sorted(numbered(0, 5))
+    assert not list((tmp_path / "spool").glob("*.sealed"))
+    found = list(verify(S3Store(bucket.options), scratch=tmp_path, **span()))
+    assert not [each for each in found if isinstance(each, Problem)]
 
 
 RATE = 100_000  # bytes that are taken in a second

@@ -199,7 +199,7 @@ def test_frames_of_another_segment_are_none() -> None:
 
 
 def test_a_kind_of_a_later_version_is_passed_over() -> None:
-    later = encode(SALT, 9, 1, 2, b"new", (b"body",)) + b"body"  # type: ignore[arg-type]
+    later = encode(SALT, 9, 1, 2, b"new", (b"body",)) + b"body"
     one = Written(Kind.GAP, 0, 2, 3, b"gap", b"")
     whole, damaged = read(HEAD + later + encoded(one))
     assert whole == [one]
