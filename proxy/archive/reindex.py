@@ -32,7 +32,13 @@ class Rebuilt(NamedTuple):
     is_copy: bool
 
 
-def reindex(store: Store, from_ms: int, to_ms: int, scratch: Path) -> Iterator[Rebuilt | Problem]:
+class Good(NamedTuple):
+    """An index object that is there and speaks of all."""
+
+    key: str
+
+
+def reindex(store: Store, from_ms: int, to_ms: int, scratch: Path) -> Iterator[Good | Rebuilt | Problem]:
     """Rebuild what is missing or bad in the hours from `from_ms` until before `to_ms` (Unix, ms). Where a data object
     is damaged, too, its index speaks of what is before that. Data objects without a copy of their index are copied into
     the folder `scratch`, one at a time. Raises StoreError, and OSError when that folder can't be used."""
@@ -45,11 +51,12 @@ def reindex(store: Store, from_ms: int, to_ms: int, scratch: Path) -> Iterator[R
             yield Problem(Fault.MISSING_DATA, DATA + name, f"its index {INDEX + name} speaks of nothing")
 
 
-def _reindex(store: Store, name: str, scratch: Path) -> Iterator[Rebuilt | Problem]:
+def _reindex(store: Store, name: str, scratch: Path) -> Iterator[Good | Rebuilt | Problem]:
     size = store.size(DATA + name)
     if size is None:
         raise KeyError(DATA + name)
     if _is_good(store, name, size):
+        yield Good(INDEX + name)
         return
     packed = copied_index(store, DATA + name, size)
     if packed is not None:

@@ -12,7 +12,7 @@ import click
 from proxy.archive.audit import verify
 from proxy.archive.open_store import open_store
 from proxy.archive.problem import Problem
-from proxy.archive.reindex import Rebuilt, reindex
+from proxy.archive.reindex import Good, Rebuilt, reindex
 from proxy.archive.store import Store
 from proxy.cli.archiving.find import problem_text
 from proxy.cli.archiving.opening import with_archive
@@ -95,14 +95,18 @@ class _Reindexed(_Upkeep):
     def run(self, store: Store) -> int:
         """Rebuild what has to be. Returns the exit code."""
         self.rebuilt: list[Rebuilt] = []
+        self.good = 0
         self._progress.show(self._so_far)
         for each in reindex(store, *self._span, self._scratch):
             if isinstance(each, Problem):
                 self._found(each)
+            elif isinstance(each, Good):
+                self.good += 1
+                self._progress.show(self._so_far)
             else:
                 self._made(each)
         rebuilt = [each._asdict() for each in self.rebuilt]
-        return self._end(self._so_far(), rebuilt=rebuilt)
+        return self._end(self._so_far(), good=self.good, rebuilt=rebuilt)
 
     def _made(self, made: Rebuilt) -> None:
         self.rebuilt.append(made)
@@ -112,4 +116,4 @@ class _Reindexed(_Upkeep):
         self._progress.show(self._so_far)
 
     def _so_far(self) -> str:
-        return f"{counted(len(self.rebuilt), 'index object')} rebuilt"
+        return f"{counted(len(self.rebuilt), 'index object')} rebuilt, {self.good} as they should be"

@@ -14,7 +14,7 @@ from proxy.archive.directory import DirectoryStore
 from proxy.archive.index import GapRow, Row
 from proxy.archive.naming import Codec
 from proxy.archive.problem import Fault, Problem
-from proxy.archive.reindex import Rebuilt, reindex
+from proxy.archive.reindex import Good, Rebuilt, reindex
 from proxy.archive.seal import Sealed
 from tests.unit.archive.segments import OPENED, OPTIONS, Lost, segment_of, stored, visits
 
@@ -23,7 +23,7 @@ def archive(folder: Path, codec: Codec = Codec.ZSTD) -> tuple[DirectoryStore, Se
     return stored(folder, segment_of([*visits(12), Lost(), Lost(7)]), replace(OPTIONS, codec=codec))
 
 
-def run(store: DirectoryStore, folder: Path) -> list[Rebuilt | Problem]:
+def run(store: DirectoryStore, folder: Path) -> list[Good | Rebuilt | Problem]:
     return list(reindex(store, OPENED, OPENED + 1, folder))
 
 
@@ -47,7 +47,7 @@ SPOILS: list[Callable[[DirectoryStore, str], None]] = [
 def test_a_good_index_is_left_alone(tmp_path: Path, codec: Codec) -> None:
     store, one = archive(tmp_path, codec)
     before = next(store.entries(one.index_key))
-    assert run(store, tmp_path) == []
+    assert run(store, tmp_path) == [Good(one.index_key)]
     assert next(store.entries(one.index_key)) == before
 
 
@@ -60,7 +60,7 @@ def test_a_bad_index_is_made_anew(tmp_path: Path, codec: Codec, spoil: Callable[
     assert run(store, tmp_path) == [Rebuilt(one.index_key, is_copy=codec is Codec.ZSTD)]
     assert rows_of(store, one, codec) == good
     assert not [each for each in verify(store, OPENED, OPENED + 1, tmp_path) if isinstance(each, Problem)]
-    assert run(store, tmp_path) == []
+    assert run(store, tmp_path) == [Good(one.index_key)]
 
 
 def test_the_copy_in_the_data_is_the_same_to_the_byte(tmp_path: Path) -> None:
@@ -89,7 +89,8 @@ def test_another_objects_copy_is_not_believed(tmp_path: Path) -> None:
     store, one = archive(tmp_path)
     other = one.data_key.replace("00000007", "00000008")
     store.put(other, store.read(one.data_key))
-    assert run(store, tmp_path) == [Rebuilt(other.replace("data", "index", 1), is_copy=False)]
+    found = run(store, tmp_path)
+    assert found == [Good(one.index_key), Rebuilt(other.replace("data", "index", 1), is_copy=False)]
 
 
 @pytest.mark.parametrize("codec", [Codec.ZSTD, Codec.GZIP])
@@ -111,7 +112,7 @@ def test_an_object_of_nothing_gets_an_index_of_nothing(tmp_path: Path, codec: Co
     remove(store, one.index_key)
     assert len(run(store, tmp_path)) == 1
     assert rows_of(store, one, codec) == []
-    assert run(store, tmp_path) == []
+    assert run(store, tmp_path) == [Good(one.index_key)]
 
 
 def test_an_index_without_data_is_told(tmp_path: Path) -> None:
