@@ -192,7 +192,7 @@ class Archive(Section):
     codec: Annotated[Literal["zstd", "gzip", "none"], choice("zstd", "gzip", "none")] = "zstd"
     level: Annotated[int, whole(1, ZSTD_LEVEL_MAX)] = 3
     body: Annotated[Literal["decoded", "wire"], choice("decoded", "wire")] = "decoded"
-    inflate_max: Annotated[int, size(1, GIB)] = 64 * MIB
+    inflate_max: Annotated[int, size(1, GIB)] = 48 * MIB
     node: Annotated[str, or_empty(matching(_NODE, "a machine's name: at most 64 letters, digits, ., - and _"))] = ""
     client_ip: Annotated[Literal["off", "truncate", "full"], choice("off", "truncate", "full")] = "off"
     headers: tuple[Annotated[str, kept_header()], ...] = KEPT

@@ -16,6 +16,7 @@ import fcntl
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,17 +107,25 @@ def claim(path: Path) -> int | None:
 
 
 def advance(found: Found, state: State) -> Path:
-    """Give a file that this process owns its next state, so that a power cut does not undo it. Raises OSError."""
+    """Give a file that this process owns its next state. Raises OSError; then it has its state still."""
     path = path_of(found.path.parent, found.name, state)
     found.path.rename(path)
-    sync_folder(found.path.parent)
+    _promise(found.path.parent)
     return path
 
 
 def remove(found: Found) -> None:
-    """Remove a file that this process owns, for good. Raises OSError."""
+    """Remove a file that this process owns. Raises OSError; then it is there still."""
     found.path.unlink()
-    sync_folder(found.path.parent)
+    _promise(found.path.parent)
+
+
+def _promise(folder: Path) -> None:
+    """Have what was just done outlive a power cut. A disk that can't promise it has done it all the same: whoever is
+    told otherwise would count a segment that is gone as one that waits. Undone, a segment is archived once more, as the
+    same object."""
+    with suppress(OSError):
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@ can't be stored waits without holding up the others."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -143,6 +144,51 @@ def test_a_segment_that_can_not_be_opened_holds_up_no_other(spool: Path, tmp_pat
             until(lambda: [each.path for each in files(spool)] == [bad])
         bad.rmdir()
     assert memory.totals().of(Counter.ARCHIVED) == 6
+
+
+def test_a_segment_that_can_not_be_removed_is_counted_when_it_is(
+    spool: Path, tmp_path: Path, memory: LedgerMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.unlink
+    refused: list[str] = []
+
+    def unlink(path: Any, **where: Any) -> None:
+        if str(path).endswith(".sealed") and len(refused) < 3:
+            refused.append(str(path))
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        real(path, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    sealed(spool, 1)
+    with running(spool, tmp_path / "store", memory):
+        until(lambda: len(refused) == 1)
+        first = objects(tmp_path / "store")
+        assert memory.totals().of(Counter.ARCHIVED) == 0
+        until(lambda: not files(spool))
+    assert len(refused) == 3
+    assert objects(tmp_path / "store") == first
+    assert len(first) == 2
+    assert memory.totals().of(Counter.ARCHIVED) == 3
+
+
+def test_a_folder_that_can_not_be_synced_does_not_spoil_the_account(
+    spool: Path, tmp_path: Path, memory: LedgerMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, folder = os.fsync, os.stat(spool)
+    refused: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), folder):
+            refused.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    sealed(spool, 1)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with running(spool, tmp_path / "store", memory):
+        until(lambda: not files(spool))
+    assert refused
+    assert memory.totals().of(Counter.ARCHIVED) == 3
 
 
 def test_two_archivers_store_each_segment_once(spool: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_default_archive_is_a_folder() -> None:
     found = archive("")
     assert found == Archive()
     assert (found.store, found.directory, found.s3, found.node) == ("directory", Path("archive"), None, "")
-    assert (found.codec, found.level, found.body, found.inflate_max) == ("zstd", 3, "decoded", 64 * MIB)
+    assert (found.codec, found.level, found.body, found.inflate_max) == ("zstd", 3, "decoded", 48 * MIB)
     assert (found.client_ip, found.headers) == ("off", KEPT)
 
 

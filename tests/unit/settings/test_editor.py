@@ -139,7 +139,7 @@ def test_defaults_are_spelled_as_in_the_file() -> None:
     assert schema["$defs"]["Admin"]["properties"]["address"]["default"] == "127.0.0.1:9090"
     assert schema["$defs"]["KeyRate"]["properties"]["burst"]["default"] == 4000
     assert schema["properties"]["archive"]["default"] is None
-    assert schema["$defs"]["Archive"]["properties"]["inflate_max"]["default"] == "64MiB"
+    assert schema["$defs"]["Archive"]["properties"]["inflate_max"]["default"] == "48MiB"
     assert schema["$defs"]["Rotate"]["properties"]["seconds"]["default"] == "5m"
 
 
