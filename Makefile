@@ -17,8 +17,8 @@ BUILT := build/lib* build/bdist* build/temp*
 # Says how long each stage of `make test` took.
 STAGE := .ci/stage
 # One process more than there are cores: a third of the time the tests wait for something. A file's tests stay together,
-# they share the processes that they start.
-PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile
+# they share the processes that they start; and in their order, which has the many short ones last.
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 # The suites of processes run the installed gateway anyway; these import what is compiled.
 COMPILED := tests/unit/edge tests/unit/policy tests/unit/spool tests/unit/upstream tests/unit/wire \
 	tests/unit/test_exchange.py tests/unit/observe/test_ledger.py tests/unit/test_build.py
@@ -26,7 +26,8 @@ COMPILED := tests/unit/edge tests/unit/policy tests/unit/spool tests/unit/upstre
 COMPARE := env PYTHONPATH=nginx-compare $(BIN)/python -m comparison
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test tools lint types layers unit compiled compare compare-quick lock clean
+.PHONY: help install run test ready tools lint types layers s3-servers sql-engines browser-sdk unit compiled
+.PHONY: compare compare-quick lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,29 +36,35 @@ install: $(VENV)/.installed  ## .venv with the gateway in it, from the lock file
 run: $(VENV)/.installed  ## the gateway on :8080 in front of a stand-in vendor; Ctrl-C ends both
 	@$(BIN)/replay-gateway demo
 
-test: $(VENV)/.installed $(VENV)/.installed-test  ## every check and every test; as root it installs the programs that they need
-	@$(STAGE) tools .ci/tools
-	@$(STAGE) lint $(MAKE) --no-print-directory lint
-	@$(STAGE) types $(MAKE) --no-print-directory types
-	@$(STAGE) layers $(MAKE) --no-print-directory layers
-	@$(STAGE) s3-servers $(BIN)/python -m tests.s3.servers.fetch
-	@$(STAGE) sql-engines $(BIN)/python -m tests.sql.fetch
-	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
+test:  ## every check and every test; as root it installs the programs that they need
+	@$(MAKE) --no-print-directory --jobs=$(shell nproc) --output-sync ready
 	@$(STAGE) pytest $(PYTEST)
 	@$(STAGE) pytest-compiled $(MAKE) --no-print-directory compiled
 
+# What the tests need, and the checks: together, since half of the time goes into one compiler and the network.
+ready: $(VENV)/.installed $(VENV)/.installed-test tools lint types layers s3-servers sql-engines browser-sdk
+
 tools:  ## the programs that the tests need: says what is missing, as root installs it
-	@.ci/tools
+	@$(STAGE) tools .ci/tools
 
 lint: $(VENV)/.installed-test  ## ruff: rules and format
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
+	@$(STAGE) ruff-check $(BIN)/ruff check
+	@$(STAGE) ruff-format $(BIN)/ruff format --check
 
 types: $(VENV)/.installed-test  ## mypy, strict
-	@$(BIN)/mypy
+	@$(STAGE) types $(BIN)/mypy
 
 layers: $(VENV)/.installed-test  ## import-linter: which module may import which
-	@$(BIN)/lint-imports --no-logo
+	@$(STAGE) layers $(BIN)/lint-imports --no-logo
+
+s3-servers: $(VENV)/.installed-test | tools
+	@$(STAGE) s3-servers $(BIN)/python -m tests.s3.servers.fetch
+
+sql-engines: $(VENV)/.installed-test | tools
+	@$(STAGE) sql-engines $(BIN)/python -m tests.sql.fetch
+
+browser-sdk: $(VENV)/.installed-test | tools
+	@$(STAGE) browser-sdk $(BIN)/python -c 'from tests.browser.sdk_build import ensure_built; ensure_built()'
 
 unit: $(VENV)/.installed-test  ## the fast tests only: no browser, no nginx, no gateway processes
 	@$(PYTEST) tests/unit
@@ -91,18 +98,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-locks: $(LOCKS) | $(BIN)/python
-	$(PIP) install --require-hashes $(LOCKS:%=--requirement %)
+	@$(STAGE) dependencies $(PIP) install --require-hashes $(LOCKS:%=--requirement %)
 	@touch $@
 
 # Not editable: the data path is compiled (a minute), and a source that changed must not leave an old machine code behind.
 $(VENV)/.installed: pyproject.toml $(SOURCES) $(VENV)/.installed-locks
 	@rm -rf $(BUILT)
-	$(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo,s3]'
+	@$(STAGE) gateway $(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo,s3]'
 	@rm -rf $(BUILT); $(BIN)/replay-gateway --version
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed-locks requirements-test.lock
-	$(PIP) install --require-hashes --requirement requirements-test.lock
+	@$(STAGE) test-dependencies $(PIP) install --require-hashes --requirement requirements-test.lock
 	@touch $@
 
 $(VENV)/.lock-tools/bin/pip-compile: | $(BIN)/python

@@ -19,8 +19,6 @@ FILES = (
     *("exchange.py", "observe/ledger.py", "runtime/reset.py", "runtime/timers.py"),
     *(f"spool/{name}.py" for name in ("entries", "open_segment", "rotation", "segment", "tee", "writer")),
 )
-# The C compiler's, under the name that mypy itself gives it: 0 is ready in half of the time.
-OPT_LEVEL = os.environ.get("MYPYC_OPT_LEVEL", "2")
 # What is asked while the configuration is read, or once per connection: compiled, it would only be harder to read.
 PLAIN = {"proxy/upstream/resolver.py", "proxy/upstream/tls.py"}
 
@@ -37,7 +35,7 @@ def compiled() -> list[Extension]:
     # Of the libraries, only the types of pydantic (it makes the settings) matter for what is compiled.
     options = ["--strict", "--ignore-missing-imports", "--no-warn-unused-ignores", "--allow-subclassing-any"]
     options += ["--allow-untyped-calls", "--allow-untyped-decorators", "--no-warn-return-any"]
-    extensions: list[Extension] = mypycify([*options, *modules], opt_level=OPT_LEVEL, debug_level="0")
+    extensions: list[Extension] = mypycify([*options, *modules], opt_level="2", debug_level="0")
     for extension in extensions:
         extension.optional = True  # no compiler is no reason not to be installed
     return extensions
