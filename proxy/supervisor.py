@@ -209,7 +209,7 @@ class Supervisor:
 
     def _application(self) -> web.Application:
         registry = CollectorRegistry()
-        registry.register(GatewayCollector(self._ledger.totals, self._processes, _version()))
+        registry.register(GatewayCollector(self._ledger.totals, self._processes, _version(), self._settings.upstreams))
         return Endpoints(self._unready, registry).application()
 
     def _unready(self) -> str | None:

@@ -93,7 +93,7 @@ class Worker:
     async def _start(self, settings: Settings) -> Gateway:
         self._settings = settings
         loop = asyncio.get_running_loop()
-        ledger = Ledger(self._memory.rows[self._row])
+        ledger = Ledger(self._memory.rows[self._row], settings.upstreams)
         logs.configure(settings.log, f"worker {self._row}", wall, lambda n: ledger.count(Counter.LOG_LINES_DROPPED, n))
         if settings.archive is not None:
             self._tee = Tee(SpoolRules.of(settings.archive, socket.gethostname()), ledger, loop)

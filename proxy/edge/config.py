@@ -15,7 +15,7 @@ from proxy.exchange import Exchange
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
-from proxy.observe.ledger import Counter
+from proxy.observe.ledger import Counter, Mark
 from proxy.policy.admission import Admit
 from proxy.policy.headers import ConfigQuestion, answer_head
 from proxy.policy.last_good import LastGood, LastGoodAnswers, is_good, is_refusal, speaks_for_itself
@@ -64,6 +64,7 @@ class ConfigDesk:
     def learn(self, fetch: ConfigFetch, head: AnswerHead, body: bytes, now: float) -> None:
         """The vendor answered in full."""
         if is_good(head, body):
+            self._gateway.ledger.mark(Mark.CONFIG_LIVE_MS, int(wall() * 1000))
             if self.last_good.is_fresh(fetch.question.key, body, now):
                 return
             fields, asker = head.fields.copy(), fetch.question.asker

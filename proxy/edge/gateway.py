@@ -167,12 +167,15 @@ class Gateway:
 
     def _each_second(self, now: float) -> None:
         self.date = _date_line()
+        self.ledger.lag(self.wheel.take_lag())
         opened = idle = troubled = 0
         for pool in self._pools.values():
             pool.tick()
             more = pool.gauges()
             opened, idle, troubled = opened + more[0], idle + more[1], troubled + more[2]
         ledger = self.ledger
+        for target in self.admission.targets:
+            ledger.breaker(target.region, target.route, self.pool(target).is_troubled)
         ledger.gauge(Gauge.CONNECTIONS, self.connections)
         ledger.gauge(Gauge.EXCHANGES, self.exchanges)
         ledger.gauge(Gauge.INFLIGHT_BYTES, self._inflight)

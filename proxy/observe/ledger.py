@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from itertools import product
@@ -32,9 +33,9 @@ class Counter(IntEnum):
     TLS_HANDSHAKES_COMPLETED = auto()
     UNKNOWN_CORS_HEADERS = auto()
     UPSTREAM_CONNECTS = auto()
-    UPSTREAM_CONNECT_FAILURES = auto()
     UPSTREAM_UNSOLICITED = auto()
     BREAKER_OPENED = auto()
+    PREFLIGHTS_REFUSED = auto()
     CONFIG_COALESCED = auto()
     CONFIG_STORED = auto()
     LOG_LINES_DROPPED = auto()
@@ -87,6 +88,7 @@ class Mark(IntEnum):
     ARCHIVE_SUPPRESSED_BYTES = auto()
     RUN_BEGAN_MS = auto()  # Unix time; noted by the supervisor
     ARCHIVE_LAST_MS = auto()  # when an object was stored last, Unix time
+    CONFIG_LIVE_MS = auto()  # when the vendor gave a good configuration last, Unix time
 
 
 # Upper bounds of the duration histograms, in seconds. Beside the usual decades: .7 and 1 (the SDK's patience with
@@ -95,6 +97,15 @@ EDGES: Final[tuple[float, ...]] = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(0.7, 1.0, 2.5, 5.0, 9.0, 10.0, 30.0),
 )
+# Upper bounds of the size histogram, in bytes: what the SDK sends is between the second and the last but one.
+SIZES: Final[tuple[int, ...]] = tuple(1024 << 2 * step for step in range(9))  # 1 KiB, 4 KiB … 64 MiB
+# Why a connection to an upstream could not be made; whatever else it is, is the last.
+CONNECT_KINDS: Final[tuple[FailureKind, ...]] = (
+    *(FailureKind.RESOLVE, FailureKind.CONNECT_REFUSED, FailureKind.CONNECT_TIMEOUT, FailureKind.CONNECT_ERROR),
+    *(FailureKind.TLS, FailureKind.UPSTREAM_CLOSED, FailureKind.INTERNAL),
+)
+# Regions that are counted for themselves, in the order of the configuration; those behind share the last place.
+MOST_REGIONS: Final = 16
 ROUTES = (*Route, None)  # None: refused before a route was known
 STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # of the answer sent to the client
 SKIPPED = (429, 4004, 4005, 0)  # what the vendor says in X-Session-Replay-Event-Skipped; 0: any other code
@@ -108,20 +119,30 @@ _WAYS: Final = _STATUS * len(Outcome)  # the slots of one route
 _BUCKETS: Final = len(EDGES) + 1
 _MICROSECONDS: Final = _BUCKETS  # the slot of the sum behind the buckets
 _HISTOGRAM: Final = _BUCKETS + 1
-# A route's block: ways, then received and sent bytes, then the histograms of the request and of its upstream part.
+# A route's block: ways, then received and sent bytes, then the histograms of the request, of its upstream part and of
+# its body's size.
 _RECEIVED: Final = _WAYS
 _SENT: Final = _RECEIVED + 1
 _DURATION: Final = _SENT + 1
 _UPSTREAM: Final = _DURATION + _HISTOGRAM
-_ROUTE: Final = _UPSTREAM + _HISTOGRAM
+_SIZE: Final = _UPSTREAM + _HISTOGRAM
+_ROUTE: Final = _SIZE + len(SIZES) + 1
+# A region's block: for each route the answers of its upstream by status, then whether its breaker is open.
+_ANSWERS: Final = len(STATUSES)
+_BREAKER: Final = _ANSWERS * len(Route)
+_REGION: Final = _BREAKER + len(Route)
 
-# The row: counters, gauges, marks, drops (uploads, bytes), reasons, failures, skip codes, a block for each route.
+# The row: counters, gauges, marks, drops (uploads, bytes), reasons, failures, skip codes, failures to connect, the
+# histogram of the loop's lag, a block for each route, a block for each region.
 _DROPS: Final = len(Counter) + len(Gauge) + len(Mark)
 _REASONS: Final = _DROPS + 2 * len(Drop)
 _FAILURES: Final = _REASONS + len(Reason)
 _SKIPPED: Final = _FAILURES + len(FailureKind)
-_ROUTES: Final = _SKIPPED + len(SKIPPED)
-_USED: Final = _ROUTES + _ROUTE * len(ROUTES)
+_CONNECTS: Final = _SKIPPED + len(SKIPPED)
+_LAG: Final = _CONNECTS + len(CONNECT_KINDS)
+_ROUTES: Final = _LAG + _HISTOGRAM
+_REGIONS: Final = _ROUTES + _ROUTE * len(ROUTES)
+_USED: Final = _REGIONS + _REGION * MOST_REGIONS
 SLOTS: Final = (
     -(-_USED // 8) * 8
 )  # rows begin on cache lines of their own (64 bytes), or two workers would fight for one
@@ -134,12 +155,17 @@ def _by_value(members: type[Enum], first: int, step: int = 1) -> dict[str, int]:
 
 
 _OUTCOME_AT: Final = _by_value(Outcome, 0, _STATUS)
+_PREFLIGHTS_REFUSED: Final = int(Counter.PREFLIGHTS_REFUSED)
 _UNKNOWN_OUTCOME: Final = _OUTCOME_AT[Outcome.FAILED.value]  # a record without one is an error of ours
 # Dropped after they were written to the spool; the others never were.
 _FROM_SPOOL: Final = (Drop.OLDEST, Drop.SUPPRESSED)
 _DROP_AT: Final = _by_value(Drop, _DROPS, 2)
 _REASON_AT: Final = _by_value(Reason, _REASONS)
 _FAILURE_AT: Final = _by_value(FailureKind, _FAILURES)
+_CONNECT_AT: Final = {kind.value: _CONNECTS + index for index, kind in enumerate(CONNECT_KINDS)}
+_OTHER_CONNECT_AT: Final = _CONNECTS + len(CONNECT_KINDS) - 1
+_ANSWERS_AT: Final = _by_value(Route, 0, _ANSWERS)
+_BREAKER_AT: Final = _by_value(Route, _BREAKER)
 _ROUTE_AT: Final = _by_value(Route, _ROUTES, _ROUTE)
 _NO_ROUTE_AT: Final = _ROUTES + _ROUTE * ROUTES.index(None)
 _SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
@@ -147,16 +173,20 @@ _SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPE
 
 class Ledger:
     """The writing end of one row: what a worker counts with. Starts by setting the gauges to zero, because what
-    they counted died with the worker before."""
+    they counted died with the worker before. `regions` are the names of the configuration, in its order."""
 
-    __slots__ = ("_row", "_values")
+    __slots__ = ("_region_at", "_row", "_values")
 
-    def __init__(self, row: memoryview) -> None:
+    def __init__(self, row: memoryview, regions: Iterable[str] = ()) -> None:
         self._row = row
+        self._region_at = {name: _region_at(index) for index, name in enumerate(regions)}
         # The same as the row, which only this object writes to: reading from a list is cheaper.
         self._values: list[int] = row.tolist()
         for slot in Gauge:
             self.gauge(slot, 0)
+        for first in range(_REGIONS, _USED, _REGION):
+            for breaker in range(first + _BREAKER, first + _REGION):
+                self._set(breaker, 0)
 
     def count(self, slot: Counter, n: int = 1) -> None:
         """Add to a counter."""
@@ -164,13 +194,25 @@ class Ledger:
 
     def gauge(self, slot: Gauge, value: int) -> None:
         """Set a gauge."""
-        self._values[slot] = value
-        self._row[slot] = value
+        self._set(slot, value)
 
     def mark(self, slot: Mark, value: int) -> None:
         """Note a value."""
-        self._values[slot] = value
-        self._row[slot] = value
+        self._set(slot, value)
+
+    def breaker(self, region: str, route: Route, is_open: bool) -> None:
+        """Set whether the breaker of a region's upstream is open."""
+        at = self._region_at.get(region)
+        if at is not None:
+            self._set(at + _BREAKER_AT[route._value_], int(is_open))
+
+    def connect_failed(self, kind: FailureKind) -> None:
+        """Count a connection to an upstream that could not be made."""
+        self._add(_CONNECT_AT.get(kind._value_, _OTHER_CONNECT_AT), 1)
+
+    def lag(self, seconds: float) -> None:
+        """Note how late the event loop was."""
+        self._observe(_LAG, seconds)
 
     def marked(self, slot: Mark) -> int:
         """What was noted last, in this process or by the one before it."""
@@ -204,13 +246,20 @@ class Ledger:
         self._add(block + way, 1)
         if record.received_bytes:
             self._add(block + _RECEIVED, record.received_bytes)
+        self._add(block + _SIZE + bisect_left(SIZES, record.received_bytes), 1)
         if record.sent_bytes:
             self._add(block + _SENT, record.sent_bytes)
         self._observe(block + _DURATION, record.ended - record.began)
         if record.upstream_began:
             self._observe(block + _UPSTREAM, record.ended - record.upstream_began)
+        if record.upstream_status and route is not None:
+            at = self._region_at.get(record.region)
+            if at is not None:
+                self._add(at + _ANSWERS_AT[route._value_] + record.upstream_status // 100, 1)
         if record.reason is not None:
             self._add(_REASON_AT[record.reason._value_], 1)
+            if record.method == b"OPTIONS":
+                self._add(_PREFLIGHTS_REFUSED, 1)
         if record.failure is not None:
             self._add(_FAILURE_AT[record.failure._value_], 1)
         if record.skipped_code:
@@ -220,18 +269,26 @@ class Ledger:
         self._add(histogram + bisect_left(EDGES, seconds), 1)
         self._add(histogram + _MICROSECONDS, int(seconds * 1e6))
 
+    def _set(self, slot: int, value: int) -> None:
+        self._values[slot] = value
+        self._row[slot] = value
+
     def _add(self, slot: int, n: int) -> None:
         value = self._values[slot] + n
         self._values[slot] = value
         self._row[slot] = value
 
 
+def _region_at(index: int) -> int:
+    return _REGIONS + _REGION * min(index, MOST_REGIONS - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Observations per bucket (one more than EDGES has bounds), and their sum in seconds."""
+    """Observations per bucket (one more than there are bounds: EDGES or SIZES), and their sum in seconds or bytes."""
 
     buckets: tuple[int, ...]
-    seconds: float
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,17 +301,32 @@ class RouteTotals:
     sent_bytes: int
     duration: Histogram
     upstream: Histogram
+    size: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTotals:
+    """What a region's upstream of one route answered, by index into STATUSES, and in how many workers its breaker is
+    open now."""
+
+    answers: tuple[int, ...]
+    breakers_open: int
 
 
 class Totals:
     """The sums over all rows at one moment; the reading end."""
 
     def __init__(self, rows: list[memoryview]) -> None:
-        self._sums: list[int] = [sum(column) for column in zip(*(row.tolist() for row in rows), strict=True)]
+        self._rows: list[list[int]] = [row.tolist() for row in rows]
+        self._sums: list[int] = [sum(column) for column in zip(*self._rows, strict=True)]
 
     def of(self, slot: Counter | Gauge | Mark) -> int:
         """One counter or gauge, or a mark that only one row has."""
         return self._sums[slot]
+
+    def latest(self, slot: Mark) -> int:
+        """The largest of a mark that each row has for itself."""
+        return max(row[slot] for row in self._rows)
 
     def drops(self) -> dict[Drop, tuple[int, int]]:
         """Uploads that are not archived, and bytes of their bodies, by reason."""
@@ -281,6 +353,22 @@ class Totals:
         """Requests whose data the vendor threw away, by its code; 0 for codes not in SKIPPED."""
         return {code: self._sums[slot] for code, slot in _SKIPPED_AT.items()}
 
+    def connect_failures(self) -> dict[FailureKind, int]:
+        """Connections to upstreams that could not be made, by kind."""
+        return {kind: self._sums[_CONNECT_AT[kind.value]] for kind in CONNECT_KINDS}
+
+    def lag(self) -> Histogram:
+        """How late the event loops were, by observation."""
+        return _histogram(self._sums[_LAG : _LAG + _HISTOGRAM])
+
+    def region(self, index: int, route: Route) -> RegionTotals:
+        """What is known of the upstream of the region that has this index in the configuration."""
+        first = _region_at(index)
+        answers = first + _ANSWERS_AT[route.value]
+        return RegionTotals(
+            tuple(self._sums[answers : answers + _ANSWERS]), self._sums[first + _BREAKER_AT[route.value]]
+        )
+
     def route(self, route: Route | None) -> RouteTotals:
         """Everything about one route."""
         first = _ROUTES + _ROUTE * ROUTES.index(route)
@@ -291,7 +379,8 @@ class Totals:
             block[_RECEIVED],
             block[_SENT],
             _histogram(block[_DURATION:_UPSTREAM]),
-            _histogram(block[_UPSTREAM:]),
+            _histogram(block[_UPSTREAM:_SIZE]),
+            Histogram(tuple(block[_SIZE:]), block[_RECEIVED]),
         )
 
 

@@ -8,16 +8,30 @@ promise to operators: see the documentation before changing one.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from proxy.model.failure import FAILURES
+from proxy.model.record import Outcome
 from proxy.model.verdict import Route
-from proxy.observe.ledger import EDGES, ROUTES, STATUSES, Counter, Gauge, Histogram, Mark, RouteTotals, Totals
+from proxy.observe.ledger import (
+    EDGES,
+    MOST_REGIONS,
+    ROUTES,
+    SIZES,
+    STATUSES,
+    Counter,
+    Gauge,
+    Histogram,
+    Mark,
+    RouteTotals,
+    Totals,
+)
 
 PREFIX = "replay_gateway_"
 
@@ -29,9 +43,9 @@ COUNTERS: dict[Counter, str] = {
     Counter.TLS_HANDSHAKES_COMPLETED: "TLS handshakes with clients that succeeded.",
     Counter.UNKNOWN_CORS_HEADERS: "Preflights that asked for a header not allowed; see cors.allow_headers.",
     Counter.UPSTREAM_CONNECTS: "Connections to upstreams attempted.",
-    Counter.UPSTREAM_CONNECT_FAILURES: "Connections to upstreams that could not be made.",
     Counter.UPSTREAM_UNSOLICITED: "Idle upstream connections dropped because unasked bytes came.",
     Counter.BREAKER_OPENED: "Times that a breaker opened because an upstream could not be reached.",
+    Counter.PREFLIGHTS_REFUSED: "Preflights that were not granted; see replay_gateway_rejected_total for the reason.",
     Counter.CONFIG_COALESCED: "Configuration requests answered together with another for the same key.",
     Counter.CONFIG_STORED: "Configuration answers kept as the last known good one.",
     Counter.LOG_LINES_DROPPED: "Log lines dropped because standard error was not read fast enough.",
@@ -80,7 +94,15 @@ class Processes:
 class GatewayCollector(Collector):
     """For a registry of prometheus-client: everything, worked out when asked for."""
 
-    def __init__(self, totals: Callable[[], Totals], processes: Callable[[], Processes], version: str) -> None:
+    def __init__(
+        self,
+        totals: Callable[[], Totals],
+        processes: Callable[[], Processes],
+        version: str,
+        regions: Iterable[str] = (),
+    ) -> None:
+        """`regions` are the names of the configuration, in its order."""
+        self._regions = tuple(regions)
         self._totals = totals
         self._processes = processes
         self._version = version
@@ -91,6 +113,8 @@ class GatewayCollector(Collector):
         yield from _of_processes(self._processes(), self._version)
         yield from _of_routes({_label(route): totals.route(route) for route in ROUTES})
         yield from _of_causes(totals)
+        yield from _of_regions(self._regions, totals)
+        yield from _of_config(totals)
         yield from _of_archive(totals)
         for counter, text in COUNTERS.items():
             yield CounterMetricFamily(PREFIX + counter.name.lower(), text, totals.of(counter))
@@ -139,6 +163,8 @@ def _of_routes(routes: Mapping[str, RouteTotals]) -> Iterator[Metric]:
     yield _histogram(
         "upstream_duration_seconds", "The part of it after an upstream connection was given the request.", upstream
     )
+    sizes = {route: totals.size for route, totals in routes.items()}
+    yield _histogram("request_body_bytes", "Bytes of a request's body.", sizes, SIZES)
 
 
 def _of_causes(totals: Totals) -> Iterator[Metric]:
@@ -150,6 +176,53 @@ def _of_causes(totals: Totals) -> Iterator[Metric]:
     )
     skipped = ((("other" if code == 0 else str(code),), count) for code, count in totals.skipped().items())
     yield _counter("skipped", "Uploads answered 200 whose data the vendor threw away, by its code.", ("code",), skipped)
+
+
+def _of_regions(names: tuple[str, ...], totals: Totals) -> Iterator[Metric]:
+    """Regions beyond those that are counted for themselves are one, "other"."""
+    shown = names if len(names) <= MOST_REGIONS else (*names[: MOST_REGIONS - 1], "other")
+    answers, open_now = [], []
+    for (index, region), route in product(enumerate(shown), Route):
+        found = totals.region(index, route)
+        labels = (region, route.value)
+        answers += [((*labels, status), count) for status, count in zip(STATUSES, found.answers, strict=True)]
+        open_now.append((labels, found.breakers_open))
+    yield _counter("upstream_answers", "Answers of upstreams by status.", ("region", "route", "status"), answers)
+    family = GaugeMetricFamily(
+        PREFIX + "breaker_open", "Workers that leave this upstream alone now.", labels=("region", "route")
+    )
+    for labels, count in open_now:
+        family.add_metric(labels, count)
+    yield family
+    kinds = (((kind.value,), count) for kind, count in totals.connect_failures().items())
+    yield _counter("upstream_connect_failures", "Connections to upstreams that could not be made.", ("kind",), kinds)
+    lag = HistogramMetricFamily(
+        PREFIX + "event_loop_lag_seconds", "The longest wait of each second in a worker's loop."
+    )
+    found_lag = totals.lag()
+    lag.add_metric((), list(_below(found_lag, EDGES)), found_lag.total)
+    yield lag
+
+
+_SOURCES = {"live": (Outcome.DELIVERED, Outcome.SKIPPED, Outcome.REFUSED), "stale": (Outcome.STALE,)}
+
+
+def _of_config(totals: Totals) -> Iterator[Metric]:
+    ways = totals.route(Route.CONFIG).ways
+    sources = (
+        ((source,), sum(count for way, count in ways.items() if way[0] in outcomes))
+        for source, outcomes in _SOURCES.items()
+    )
+    yield _counter(
+        "config_answers",
+        "Configuration requests answered by the vendor, or with its last good answer.",
+        ("source",),
+        sources,
+    )
+    live = totals.latest(Mark.CONFIG_LIVE_MS) / 1000
+    yield GaugeMetricFamily(
+        PREFIX + "config_last_live_timestamp_seconds", "When the vendor gave a good configuration last; 0: never.", live
+    )
 
 
 def _of_archive(totals: Totals) -> Iterator[Metric]:
@@ -188,12 +261,16 @@ def _counter(name: str, text: str, labels: tuple[str, ...], samples: _Labelled) 
     return family
 
 
-def _histogram(name: str, text: str, routes: Mapping[str, Histogram]) -> Metric:
+def _histogram(name: str, text: str, routes: Mapping[str, Histogram], edges: Sequence[float] = EDGES) -> Metric:
     family = HistogramMetricFamily(PREFIX + name, text, labels=("route",))
     for route, histogram in routes.items():
-        below, buckets = 0, []
-        for edge, count in zip((*map(str, EDGES), "+Inf"), histogram.buckets, strict=True):
-            below += count
-            buckets.append((edge, below))
-        family.add_metric((route,), buckets, histogram.seconds)
+        family.add_metric((route,), list(_below(histogram, edges)), histogram.total)
     return family
+
+
+def _below(histogram: Histogram, edges: Sequence[float]) -> Iterator[tuple[str, int]]:
+    """Each bound, and how many observations were not above it."""
+    below = 0
+    for edge, count in zip((*map(str, edges), "+Inf"), histogram.buckets, strict=True):
+        below += count
+        yield edge, below

@@ -50,6 +50,7 @@ class TimerWheel:
         self._slots: list[dict[Timed, None]] = [{} for _ in range(_SLOTS)]
         self._now = clock()  # of the latest turn
         self._tick = int(self._now / TICK)
+        self._worst_lag = 0.0
         self._handle = loop.call_later(TICK, self._turn)
 
     def set(self, entry: Timed, deadline: float) -> None:
@@ -78,6 +79,11 @@ class TimerWheel:
             self._slots[entry.slot_tick % _SLOTS].pop(entry, None)
             entry.slot_tick = -1
 
+    def take_lag(self) -> float:
+        """Seconds by which the latest of the turns since the last call came late: how long others waited, too."""
+        lag, self._worst_lag = self._worst_lag, 0.0
+        return lag
+
     def close(self) -> None:
         """Stop turning."""
         self._handle.cancel()
@@ -89,7 +95,9 @@ class TimerWheel:
         self._slots[entry.slot_tick % _SLOTS][entry] = None
 
     def _turn(self) -> None:
-        now = self._now = self._clock()
+        now = self._clock()
+        self._worst_lag = max(self._worst_lag, now - self._now - TICK)
+        self._now = now
         last, self._tick = self._tick, int(now / TICK)
         self._handle = self._loop.call_later(TICK, self._turn)
         if int(last * TICK) != int(self._tick * TICK):

@@ -15,7 +15,7 @@ from typing import Final, cast
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter, Ledger
 from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
-from proxy.policy.breaker import Breaker, Transition
+from proxy.policy.breaker import Breaker, State, Transition
 from proxy.policy.targets import Peer
 from proxy.runtime.clock import monotonic
 from proxy.runtime.tasks import spawn
@@ -137,6 +137,11 @@ class Pool:
         if self._open and self._resolver.due:
             spawn(self._refresh(), "upstream-resolve")
 
+    @property
+    def is_troubled(self) -> bool:
+        """Whether requests are kept from the upstream now."""
+        return self._breaker.state is not State.CLOSED
+
     def gauges(self) -> tuple[int, int, int]:
         """Open connections, idle ones, and 1 while the breaker is not closed."""
         return len(self._open), len(self._idle), int(self._breaker.troubled)
@@ -210,7 +215,7 @@ class Pool:
 
     def _not_opened(self, kind: FailureKind) -> None:
         """One fails with it, unless as many attempts are left as are waiting."""
-        self._ledger.count(Counter.UPSTREAM_CONNECT_FAILURES)
+        self._ledger.connect_failed(kind)
         carrier = self._next() if len(self._waiting) > self._connecting else None
         self._note(self._breaker.failed(monotonic()))
         if carrier is not None:

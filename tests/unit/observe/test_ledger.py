@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter as Tally
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,9 @@ from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome, Record
 from proxy.model.verdict import Reason, Route
 from proxy.observe.ledger import (
+    CONNECT_KINDS,
     EDGES,
+    MOST_REGIONS,
     ROUTES,
     ROW_BYTES,
     SKIPPED,
@@ -28,6 +31,7 @@ from proxy.observe.ledger import (
     Histogram,
     Ledger,
     LedgerMemory,
+    Mark,
 )
 from tests.unit.observe.records import record, records
 
@@ -60,9 +64,9 @@ def test_a_delivered_upload(memory: LedgerMemory) -> None:
     }
     assert (track.received_bytes, track.sent_bytes) == (2000, 12)
     assert track.duration.buckets[EDGES.index(0.25)] == 1
-    assert track.duration.seconds == pytest.approx(0.123, abs=1e-5)
+    assert track.duration.total == pytest.approx(0.123, abs=1e-5)
     assert track.upstream.buckets[EDGES.index(0.25)] == 1
-    assert track.upstream.seconds == pytest.approx(0.1, abs=1e-5)
+    assert track.upstream.total == pytest.approx(0.1, abs=1e-5)
 
 
 def test_other_routes_are_not_touched(memory: LedgerMemory) -> None:
@@ -155,6 +159,83 @@ def test_every_reason_kind_counter_and_gauge_has_a_slot_of_its_own(memory: Ledge
     assert [totals.of(slot) for slot in (*Counter, *Gauge)] == list(range(1, len(Counter) + len(Gauge) + 1))
 
 
+def test_every_region_status_and_breaker_has_a_slot_of_its_own(memory: LedgerMemory) -> None:
+    names = [f"region-{number}" for number in range(MOST_REGIONS)]
+    ledger = Ledger(memory.rows[0], names)
+    ways = list(product(enumerate(names), Route, range(1, len(STATUSES))))
+    for number, ((_, name), route, status) in enumerate(ways, 1):
+        for _ in range(number % 7):
+            ledger.record(record(region=name, route=route, upstream_status=status * 100))
+    for index, name in enumerate(names):
+        ledger.breaker(name, Route.TRACK, index % 2 == 0)
+        ledger.breaker(name, Route.CONFIG, index % 3 == 0)
+    totals = memory.totals()
+    for number, ((index, _), route, status) in enumerate(ways, 1):
+        assert totals.region(index, route).answers[status] == number % 7
+    for index in range(MOST_REGIONS):
+        assert totals.region(index, Route.TRACK).breakers_open == (index % 2 == 0)
+        assert totals.region(index, Route.CONFIG).breakers_open == (index % 3 == 0)
+    assert sum(totals.reasons().values()) == 0
+
+
+def test_regions_that_are_too_many_share_the_last_place(memory: LedgerMemory) -> None:
+    names = [f"region-{number}" for number in range(MOST_REGIONS + 3)]
+    ledger = Ledger(memory.rows[0], names)
+    for name in names[MOST_REGIONS - 2 :]:
+        ledger.record(record(region=name))
+    totals = memory.totals()
+    assert totals.region(MOST_REGIONS - 2, Route.TRACK).answers[2] == 1
+    assert totals.region(MOST_REGIONS - 1, Route.TRACK).answers[2] == 4
+
+
+def test_what_no_upstream_answered_is_no_answer_of_a_region(memory: LedgerMemory) -> None:
+    ledger = Ledger(memory.rows[0], ["us"])
+    ledger.record(record(upstream_status=0, status=502, outcome=Outcome.FAILED))
+    ledger.record(record(route=None, region="", upstream_status=0))
+    assert sum(memory.totals().region(0, Route.TRACK).answers) == 0
+
+
+def test_breakers_of_a_worker_that_died_are_closed_by_its_successor(memory: LedgerMemory) -> None:
+    Ledger(memory.rows[0], ["us"]).breaker("us", Route.TRACK, is_open=True)
+    Ledger(memory.rows[1], ["us"]).breaker("us", Route.TRACK, is_open=True)
+    assert memory.totals().region(0, Route.TRACK).breakers_open == 2
+    Ledger(memory.rows[0], ["us"])
+    assert memory.totals().region(0, Route.TRACK).breakers_open == 1
+
+
+@pytest.mark.parametrize(("size", "bucket"), [(0, 0), (1024, 0), (1025, 1), (64 << 20, 8), (64 << 20 | 1, 9)])
+def test_a_size_is_in_the_bucket_that_takes_at_most_its_bound(memory: LedgerMemory, size: int, bucket: int) -> None:
+    count(memory, record(received_bytes=size))
+    found = memory.totals().route(Route.TRACK).size
+    assert found.buckets.index(1) == bucket
+    assert (sum(found.buckets), found.total) == (1, size)
+
+
+def test_every_kind_of_a_failed_connection_has_a_slot_of_its_own(memory: LedgerMemory) -> None:
+    ledger = Ledger(memory.rows[0])
+    for number, kind in enumerate(CONNECT_KINDS, 1):
+        for _ in range(number):
+            ledger.connect_failed(kind)
+    ledger.connect_failed(FailureKind.BAD_ANSWER)  # none of them: with the last
+    found = memory.totals().connect_failures()
+    assert list(found.values()) == [*range(1, len(CONNECT_KINDS)), len(CONNECT_KINDS) + 1]
+
+
+def test_of_a_mark_the_latest_counts(memory: LedgerMemory) -> None:
+    for row, at in zip(memory.rows, (3, 9), strict=False):
+        Ledger(row).mark(Mark.CONFIG_LIVE_MS, at)
+    assert memory.totals().latest(Mark.CONFIG_LIVE_MS) == 9
+
+
+def test_lag_is_observed(memory: LedgerMemory) -> None:
+    ledger = Ledger(memory.rows[0])
+    for seconds in (0.0, 0.02, 3.0):
+        ledger.lag(seconds)
+    found = memory.totals().lag()
+    assert sum(found.buckets) == 3
+    assert found.total == pytest.approx(3.02)
+
+
 @settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(records(), max_size=20))
 def test_sums_are_those_of_the_records(finished: list[Record]) -> None:
@@ -165,6 +246,7 @@ def test_sums_are_those_of_the_records(finished: list[Record]) -> None:
     assert sum(sum(each.ways.values()) for each in routes) == len(finished)
     assert sum(sum(each.duration.buckets) for each in routes) == len(finished)
     assert sum(sum(each.upstream.buckets) for each in routes) == sum(each.upstream_began > 0 for each in finished)
+    assert sum(sum(each.size.buckets) for each in routes) == len(finished)
     assert sum(each.received_bytes for each in routes) == sum(each.received_bytes for each in finished)
     assert sum(each.sent_bytes for each in routes) == sum(each.sent_bytes for each in finished)
     assert +Tally(totals.reasons()) == Tally(each.reason for each in finished if each.reason)
@@ -172,7 +254,7 @@ def test_sums_are_those_of_the_records(finished: list[Record]) -> None:
     codes = Tally(each.skipped_code if each.skipped_code in SKIPPED else 0 for each in finished if each.skipped_code)
     assert +Tally(totals.skipped()) == codes
     spent = sum(each.ended - each.began for each in finished)
-    assert sum(each.duration.seconds for each in routes) == pytest.approx(spent, abs=1e-5 * (len(finished) + 1))
+    assert sum(each.duration.total for each in routes) == pytest.approx(spent, abs=1e-5 * (len(finished) + 1))
     memory.close()
 
 

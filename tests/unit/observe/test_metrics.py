@@ -14,10 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
-from proxy.model.verdict import Reason
-from proxy.observe.ledger import EDGES, Counter, Gauge, Ledger, LedgerMemory
+from proxy.model.verdict import Reason, Route
+from proxy.observe.ledger import EDGES, MOST_REGIONS, SIZES, Counter, Gauge, Ledger, LedgerMemory, Mark
 from proxy.observe.metrics import COUNTERS, GAUGES, PREFIX, GatewayCollector, Processes
 from tests.unit.observe.records import record
+
+REGIONS = ("us", "eu")
 
 
 class Scrape:
@@ -25,10 +27,10 @@ class Scrape:
 
     def __init__(self) -> None:
         self.memory = LedgerMemory.create(2)
-        self.ledger = Ledger(self.memory.rows[0])
+        self.ledger = Ledger(self.memory.rows[0], REGIONS)
         self.processes = Processes(workers=2, ready=1, restarts=3, draining=False)
         self.registry = CollectorRegistry()
-        self.registry.register(GatewayCollector(self.memory.totals, lambda: self.processes, "1.2.3"))
+        self.registry.register(GatewayCollector(self.memory.totals, lambda: self.processes, "1.2.3", REGIONS))
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(PREFIX + name, labels)
@@ -83,6 +85,59 @@ def test_data_that_the_vendor_threw_away_is_shown_by_its_code(scrape: Scrape) ->
         scrape.ledger.record(record(outcome=Outcome.SKIPPED, skipped_code=code))
     shown = [scrape.value("skipped_total", code=code) for code in ("429", "4004", "4005", "other")]
     assert shown == [1, 0, 1, 1]
+
+
+def test_upstreams_are_shown_by_region(scrape: Scrape) -> None:
+    scrape.ledger.record(record(region="eu", route=Route.CONFIG, upstream_status=503, status=503))
+    scrape.ledger.breaker("eu", Route.CONFIG, is_open=True)
+    shown = {region: scrape.value("breaker_open", region=region, route="config") for region in REGIONS}
+    assert shown == {"us": 0, "eu": 1}
+    assert scrape.value("upstream_answers_total", region="eu", route="config", status="5xx") == 1
+    assert scrape.value("upstream_answers_total", region="us", route="config", status="5xx") == 0
+
+
+def test_a_connection_that_could_not_be_made_is_shown_with_its_kind(scrape: Scrape) -> None:
+    scrape.ledger.connect_failed(FailureKind.TLS)
+    assert scrape.value("upstream_connect_failures_total", kind="tls") == 1
+    assert scrape.value("upstream_connect_failures_total", kind="resolve") == 0
+
+
+def test_where_configurations_come_from_is_shown(scrape: Scrape) -> None:
+    for outcome in (Outcome.DELIVERED, Outcome.DELIVERED, Outcome.STALE, Outcome.FAILED):
+        scrape.ledger.record(record(route=Route.CONFIG, outcome=outcome))
+    scrape.ledger.mark(Mark.CONFIG_LIVE_MS, 1_764_000_000_500)
+    assert scrape.value("config_answers_total", source="live") == 2
+    assert scrape.value("config_answers_total", source="stale") == 1
+    assert scrape.value("config_last_live_timestamp_seconds") == 1_764_000_000.5
+
+
+def test_sizes_and_lag_are_shown(scrape: Scrape) -> None:
+    scrape.ledger.record(record(received_bytes=5000))
+    scrape.ledger.lag(0.2)
+    buckets = [scrape.value("request_body_bytes_bucket", route="track", le=str(edge)) for edge in SIZES]
+    assert buckets == [0, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert scrape.value("request_body_bytes_sum", route="track") == 5000
+    assert scrape.value("event_loop_lag_seconds_bucket", le="0.1") == 0
+    assert scrape.value("event_loop_lag_seconds_bucket", le="0.25") == 1
+
+
+def test_a_refused_preflight_is_told_from_other_refusals(scrape: Scrape) -> None:
+    refused = record(route=None, outcome=Outcome.REJECTED, reason=Reason.UNKNOWN_PATH, status=404)
+    scrape.ledger.record(refused)
+    refused.method = b"OPTIONS"
+    scrape.ledger.record(refused)
+    assert scrape.value("preflights_refused_total") == 1
+    assert scrape.value("rejected_total", reason="unknown_path") == 2
+
+
+def test_regions_that_are_too_many_are_shown_as_one(scrape: Scrape) -> None:
+    names = [f"region-{number}" for number in range(MOST_REGIONS + 2)]
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(scrape.memory.totals, lambda: scrape.processes, "1.2.3", names))
+    Ledger(scrape.memory.rows[1], names).record(record(region=names[-1]))
+    text = generate_latest(registry).decode()
+    assert text.count("replay_gateway_breaker_open{") == 2 * MOST_REGIONS
+    assert 'replay_gateway_upstream_answers_total{region="other",route="track",status="2xx"} 1.0' in text
 
 
 def test_an_aborted_answer_is_shown_as_such(scrape: Scrape) -> None:

@@ -383,3 +383,14 @@ def test_on_a_real_loop_deadlines_come_in_order_and_none_is_early() -> None:
     asyncio.run(main())
     assert order == [1, 2, 3]
     assert early == [False, False, False]
+
+
+def test_the_longest_wait_since_it_was_asked_for_is_told_once() -> None:
+    loop = Loop()
+    wheel = TimerWheel(cast(asyncio.AbstractEventLoop, loop), lambda now: None, lambda: loop.now)
+    loop.wait(1.0)
+    assert wheel.take_lag() < 1e-6
+    loop.freeze(TICK + 0.3)
+    loop.wait(1.0)
+    assert 0.29 < wheel.take_lag() < 0.31
+    assert wheel.take_lag() == 0.0

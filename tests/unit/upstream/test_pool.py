@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from proxy.model.failure import FailureKind
-from proxy.observe.ledger import Counter
+from proxy.observe.ledger import Counter, Totals
 from proxy.upstream.pool import Pool
 from tests.unit.upstream.names import Names, run_with
 from tests.unit.upstream.stage import Carrier, eventually, run, stage
@@ -260,7 +260,7 @@ def test_an_upstream_that_refuses_is_told_as_such() -> None:
             pool = one.pool(connect=f"127.0.0.1:{free_port()}")
             carrier = await one.carry(pool)
             assert carrier.failures == [FailureKind.CONNECT_REFUSED]
-            assert one.counted(Counter.UPSTREAM_CONNECT_FAILURES) == 1
+            assert Totals([one.row]).connect_failures()[FailureKind.CONNECT_REFUSED] == 1
 
     run(main)
 
