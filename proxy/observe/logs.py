@@ -131,20 +131,26 @@ def configure(log: Log, process: str, wall: Callable[[], float], on_drop: Callab
 
 
 class AccessLog:
-    """One line per finished request, for all, for those that went wrong, or for none.
+    """One line per finished request: for all, for those that went wrong, for these and one in so many of the others, or
+    for none.
 
     `output` is the process's (see `configure`) unless given; without either, nothing is written.
     """
 
-    __slots__ = ("_output", "_stamps", "record")
+    __slots__ = ("_output", "_sample", "_stamps", "_unsampled", "record")
 
-    def __init__(self, access: str, loop: asyncio.AbstractEventLoop, output: Output | None = None) -> None:
+    def __init__(
+        self, access: str, loop: asyncio.AbstractEventLoop, output: Output | None = None, sample: int = 1
+    ) -> None:
         self._output = output or _output
+        self._sample = sample
+        self._unsampled = 0  # since the last one that was written
         self._stamps = Stamps()
         self.record: Callable[[Record], None] = _ignore
         if self._output is not None and access != "off":
             self._output.lines.attach(loop)
-            self.record = self._write if access == "all" else self._write_errors
+            ways = {"all": self._write, "sampled": self._write_sampled, "errors": self._write_errors}
+            self.record = ways[access]
 
     def close(self) -> None:
         """Write what waits; lines that come later are written one by one."""
@@ -153,6 +159,14 @@ class AccessLog:
 
     def _write_errors(self, record: Record) -> None:
         if is_error(record):
+            self._write(record)
+
+    def _write_sampled(self, record: Record) -> None:
+        self._unsampled += 1
+        if self._unsampled >= self._sample:
+            self._unsampled = 0
+            self._write(record)
+        elif is_error(record):
             self._write(record)
 
     def _write(self, record: Record) -> None:

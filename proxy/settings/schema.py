@@ -72,7 +72,8 @@ class Log(Section):
     """What is written to standard error; `auto` is text on a terminal and JSON otherwise."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], choice("debug", "info", "warning", "error")] = "info"
-    access: Annotated[Literal["all", "errors", "off"], choice("all", "errors", "off")] = "errors"
+    access: Annotated[Literal["all", "sampled", "errors", "off"], choice("all", "sampled", "errors", "off")] = "errors"
+    sample: Annotated[int, whole(1, 1_000_000)] = 100
     format: Annotated[Literal["auto", "json", "text"], choice("auto", "json", "text")] = "auto"
 
 

@@ -186,6 +186,17 @@ def test_the_access_log_writes_what_was_asked_for(sink: Sink, access: str, statu
     assert [line["status"] for line in sink.lines()] == statuses
 
 
+def test_a_sample_has_every_error_and_one_in_so_many_of_all(sink: Sink) -> None:
+    def scenario(loop: asyncio.AbstractEventLoop) -> None:
+        log = AccessLog("sampled", loop, sink.output, sample=3)
+        for outcome in ({}, {}, {}, FAILED, {}, FAILED, {}, {}):
+            log.record(record(**outcome))
+        log.close()
+
+    in_a_loop(scenario)
+    assert [line["status"] for line in sink.lines()] == [200, 502, 502]
+
+
 def test_the_access_log_writes_text_for_people() -> None:
     sink = Sink(is_json=False)
 
