@@ -71,6 +71,7 @@ class Gauge(IntEnum):
     SPOOL_QUEUE_BYTES = auto()
     SPOOL_SEALED_SEGMENTS = auto()
     SPOOL_OLDEST_SECONDS = auto()
+    SPOOL_FULL = auto()
 
 
 class Mark(IntEnum):

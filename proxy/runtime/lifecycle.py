@@ -44,11 +44,15 @@ class StartFailures:
         return repeated
 
 
-def unready_reason(*, ready: int, workers: int, started: bool, draining: bool) -> str | None:
+def unready_reason(
+    *, ready: int, workers: int, started: bool, draining: bool, is_spool_full: bool = False
+) -> str | None:
     """Why requests should not be sent here now; None when they should. During the start all workers are needed;
     later one is enough, since connections of one that restarts wait in its own queue."""
     if draining:
         return "draining: the gateway is shutting down"
     if not started:
         return f"starting: {ready} of {workers} workers are ready"
-    return None if ready else "no worker is ready"
+    if not ready:
+        return "no worker is ready"
+    return "the spool is full: what is sent here now is not archived" if is_spool_full else None

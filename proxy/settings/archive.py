@@ -159,6 +159,7 @@ class Spool(Section):
     sync_interval: Annotated[float, duration()] = 1.0
     answer_wait: Annotated[float, duration()] = 2.0
     on_full: Annotated[Literal["drop-newest", "drop-oldest"], choice("drop-newest", "drop-oldest")] = "drop-newest"
+    ready_when_full: bool = True
 
 
 class Rotate(Section):

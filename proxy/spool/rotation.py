@@ -201,6 +201,11 @@ class Rotation:
             self._full.append((now + OUTCOME_SECONDS, self._current))
             self._current = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for more."""
+        return self._room.is_full
+
     def seal_full(self, now: float) -> None:
         """Seal what is full and has all its outcomes, or has waited for them long enough."""
         for until, segment in list(self._full):

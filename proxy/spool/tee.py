@@ -124,6 +124,7 @@ class Tee:
             self._ledger.count(Counter.SPOOL_ANSWERS_LATE, len(late))
             self._release(late)
         self._ledger.gauge(Gauge.SPOOL_QUEUE_BYTES, self.held_bytes)
+        self._ledger.gauge(Gauge.SPOOL_FULL, int(self._writer.is_full))
 
     # -- the end
 

@@ -60,6 +60,11 @@ class Writer:
         """Begin to write."""
         self._writing.start()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the spool took nothing more when it was asked last; asked again once in LOOK_SECONDS."""
+        return self._rotation.is_full
+
     def put(self, entry: Upload | Outcome) -> None:
         """Hand over; never waits."""
         self._queue.append(entry)

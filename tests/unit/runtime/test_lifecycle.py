@@ -82,6 +82,11 @@ def test_not_ready_when_no_worker_is() -> None:
     assert unready_reason(ready=0, workers=2, started=True, draining=False) == "no worker is ready"
 
 
+def test_not_ready_when_the_spool_is_full_and_that_is_asked_for() -> None:
+    reason = unready_reason(ready=2, workers=2, started=True, draining=False, is_spool_full=True)
+    assert reason == "the spool is full: what is sent here now is not archived"
+
+
 def test_not_ready_while_draining_whatever_else() -> None:
     reason = unready_reason(ready=2, workers=2, started=True, draining=True)
     assert reason is not None
