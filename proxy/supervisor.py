@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from proxy.admin.endpoints import Endpoints, serve
 from proxy.observe import logs
-from proxy.observe.ledger import Ledger, LedgerMemory, Mark
+from proxy.observe.ledger import Gauge, Ledger, LedgerMemory, Mark
 from proxy.observe.metrics import GatewayCollector, Processes
 from proxy.policy.last_good import LastGoodAnswers
 from proxy.runtime.child import Child
@@ -30,6 +30,7 @@ from proxy.runtime.control import Frame
 from proxy.runtime.crew import Crew, happens_within
 from proxy.runtime.lifecycle import unready_reason
 from proxy.runtime.machine import raise_descriptor_limit, usable_cores
+from proxy.runtime.reload import Reloads, Reread, Result
 from proxy.runtime.sockets import BindError, bind, bind_each, close_all
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import CertificateError, server_context
@@ -58,10 +59,10 @@ class Taken:
         return chain(*self.rows, [self.admin] if self.admin else [])
 
 
-def run(settings: Settings, banner: Callable[[], None] | None = None) -> int:
+def run(settings: Settings, banner: Callable[[], None] | None = None, reread: Reread | None = None) -> int:
     """Run the gateway until it is told to stop. Blocks; returns the exit code: 0 after a clean drain, 1 when it could
     not start or not end in time, 2 when an address or a certificate can't be had. `banner` is called once, when all
-    workers are ready."""
+    workers are ready; `reread` reads the configuration again, for a reload."""
     logs.configure(settings.log, "supervisor", wall, lambda lost: None)
     try:
         taken = take(settings)
@@ -71,7 +72,7 @@ def run(settings: Settings, banner: Callable[[], None] | None = None) -> int:
     ledger = LedgerMemory.create(len(taken.rows) + (settings.archive is not None))
     Ledger(ledger.rows[-1]).mark(Mark.RUN_BEGAN_MS, int(wall() * 1000))
     try:
-        return asyncio.run(_run(settings, taken, ledger, banner))
+        return asyncio.run(_run(settings, taken, ledger, banner, reread))
     finally:
         close_all(taken)
         ledger.close()
@@ -95,17 +96,28 @@ def take(settings: Settings) -> Taken:
         raise
 
 
-async def _run(settings: Settings, taken: Taken, ledger: LedgerMemory, banner: Callable[[], None] | None) -> int:
-    return await Supervisor(settings, taken, ledger, banner).run()
+async def _run(
+    settings: Settings,
+    taken: Taken,
+    ledger: LedgerMemory,
+    banner: Callable[[], None] | None,
+    reread: Reread | None,
+) -> int:
+    return await Supervisor(settings, taken, ledger, banner, reread).run()
 
 
 class Supervisor:
     """A running gateway."""
 
     def __init__(
-        self, settings: Settings, taken: Taken, ledger: LedgerMemory, banner: Callable[[], None] | None
+        self,
+        settings: Settings,
+        taken: Taken,
+        ledger: LedgerMemory,
+        banner: Callable[[], None] | None,
+        reread: Reread | None,
     ) -> None:
-        self._settings = settings
+        self._reloads = Reloads(settings, reread, self._give)
         self._taken = taken
         self._ledger = ledger
         self._banner = banner
@@ -127,7 +139,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_stop_signal, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._on_stop_signal, "SIGINT")
-        loop.add_signal_handler(signal.SIGHUP, _on_hang_up)
+        loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self._reloads.reload(), "reload"))
         check_descriptors(self._settings, raise_descriptor_limit())
         admin = await serve(self._application(), self._taken.admin) if self._taken.admin else None
         crew = spawn(self._crew.keep(), "crew")
@@ -143,6 +155,10 @@ class Supervisor:
             _log.error("%s", self._crew.failure)
         return 1 if self._crew.failure else 0
 
+    @property
+    def _settings(self) -> Settings:
+        return self._reloads.settings
+
     # -- the workers
 
     def _greet(self, child: Child) -> None:
@@ -152,6 +168,16 @@ class Supervisor:
 
     def _greet_archiver(self, child: Child) -> None:
         child.send(Frame.SETTINGS, dump(self._settings))
+
+    async def _give(self, settings: Settings) -> str:
+        """Other settings for all processes; why they did not take them, empty if they did."""
+        logs.configure(settings.log, "supervisor", wall, lambda lost: None)
+        check_descriptors(settings, raise_descriptor_limit())
+        configs = LastGoodAnswers(settings.config_cache)
+        for entry in self._configs.entries():
+            configs.load(entry)
+        self._configs = configs
+        return await self._crew.reload(dump_for_worker(settings))
 
     def _on_ready(self) -> None:
         if self._announced or not self._crew.has_started:
@@ -209,18 +235,37 @@ class Supervisor:
 
     def _application(self) -> web.Application:
         registry = CollectorRegistry()
-        registry.register(GatewayCollector(self._ledger.totals, self._processes, _version(), self._settings.upstreams))
-        return Endpoints(self._unready, registry).application()
+        registry.register(
+            GatewayCollector(self._ledger.totals, self._processes, _version(), sorted(self._settings.upstreams))
+        )
+        return Endpoints(self._unready, registry, self._reloads.reload).application()
 
     def _unready(self) -> str | None:
         crew = self._crew
         return unready_reason(
-            ready=crew.ready, workers=crew.size, started=crew.has_started, draining=self._told_to_stop.is_set()
+            ready=crew.ready,
+            workers=crew.size,
+            started=crew.has_started,
+            draining=self._told_to_stop.is_set(),
+            is_spool_full=self._keeps_away_when_full() and self._ledger.totals().of(Gauge.SPOOL_FULL) > 0,
         )
+
+    def _keeps_away_when_full(self) -> bool:
+        archive = self._settings.archive
+        return archive is not None and not archive.spool.ready_when_full
 
     def _processes(self) -> Processes:
         crew = self._crew
-        return Processes(crew.size, crew.ready, crew.restarts, self._told_to_stop.is_set())
+        reloads = self._reloads
+        return Processes(
+            crew.size,
+            crew.ready,
+            crew.restarts,
+            self._told_to_stop.is_set(),
+            {each.value: reloads.results[each] for each in Result},
+            reloads.last.is_applied,
+            reloads.last.applied_at,
+        )
 
 
 def check_descriptors(settings: Settings, allowed: int) -> None:
@@ -249,7 +294,3 @@ def _version() -> str:
 
 def _nothing(*_: object) -> None:
     """An archiver says nothing that the supervisor would act on."""
-
-
-def _on_hang_up() -> None:
-    _log.warning("SIGHUP: reloading is not offered; restart to apply a changed configuration")

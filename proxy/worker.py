@@ -2,7 +2,8 @@
 
 Composition root of the data plane. Started by the supervisor as `python -m proxy.worker CHANNEL ROW LEDGER SOCKET…`,
 all numbers: the channel's descriptor, this worker's row in the ledger, the ledger's descriptor, and a listening socket
-for each entry of `listen`. It drains when the supervisor says so, on SIGTERM, and when the supervisor is gone.
+for each entry of `listen`. It drains when the supervisor says so, on SIGTERM, and when the supervisor is gone. Other
+settings make another gateway beside the one that serves, which then takes over (see `edge.gateway`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from proxy.spool.rules import SpoolRules
 from proxy.spool.tee import Tee
 
 DRAIN_LOOK_SECONDS = 0.02  # how often a draining worker looks whether it is done
+LET_GO_SECONDS = 1.0  # how often it is asked whether a former gateway's last request is over
 # How long the spool's writer may take to write what it has and to seal it.
 SPOOL_SECONDS = 2.0
 
@@ -66,6 +68,7 @@ class Worker:
         self._tee: Tee | None = None
         self._channel: Channel | None = None
         self._listeners: list[Listener] = []
+        self._reloading = asyncio.Lock()  # held while it starts, too
         self._told_to_drain = asyncio.Event()
         self._deadline = 0.0
 
@@ -73,46 +76,56 @@ class Worker:
         """Serve until drained; the exit code."""
         self._channel = await Channel.open(control, self._on_frame, self._on_end)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._drain_by_default)
-        handed_over = await self._first
-        if handed_over is None:
-            return 0  # the supervisor ended before it said anything
-        try:
-            gateway = await self._start(load(handed_over))
-        except Exception as error:
-            _log.exception("the worker could not start")
-            self._channel.send(Frame.FAILED, f"{type(error).__name__}: {error}".encode())
-            await asyncio.sleep(0)  # the loop writes it in its next turn
-            return 1
+        async with self._reloading:
+            handed_over = await self._first
+            if handed_over is None:
+                return 0  # the supervisor ended before it said anything
+            try:
+                await self._start(load(handed_over))
+            except Exception as error:
+                _log.exception("the worker could not start")
+                self._channel.send(Frame.FAILED, f"{type(error).__name__}: {error}".encode())
+                await asyncio.sleep(0)  # the loop writes it in its next turn
+                return 1
         self._channel.send(Frame.READY)
         await self._told_to_drain.wait()
-        await self._drain(gateway)
+        async with self._reloading:  # one that is under way ends first, and no other begins
+            await self._drain()
         return 0
 
     # -- start
 
-    async def _start(self, settings: Settings) -> Gateway:
+    async def _start(self, settings: Settings) -> None:
         self._settings = settings
+        ledger = Ledger(self._memory.rows[self._row], sorted(settings.upstreams))
+        self._log_as(settings, ledger)
         loop = asyncio.get_running_loop()
-        ledger = Ledger(self._memory.rows[self._row], settings.upstreams)
-        logs.configure(settings.log, f"worker {self._row}", wall, lambda n: ledger.count(Counter.LOG_LINES_DROPPED, n))
         if settings.archive is not None:
             self._tee = Tee(SpoolRules.of(settings.archive, socket.gethostname()), ledger, loop)
             self._tee.start()
-        gateway = self._gateway = Gateway(settings, ledger, loop, self._tee)
-        gateway.config_answers.on_store = self._share
+        self._gateway = Gateway(settings, ledger, loop, self._tee)
+        self._gateway.config_answers.on_store = self._share
         for entry in self._configs:
             self._learn(entry)
-        for number, each in enumerate(self._sockets):
-            self._listeners.append(await self._listen(settings, gateway, ledger, number, each))
+        self._listeners = await self._listen_all(self._gateway, self._sockets)
         ledger.count(Counter.WORKER_STARTS)
-        # What exists now lives as long as the process: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        return gateway
+        _keep_all_there_is()
 
-    async def _listen(
-        self, settings: Settings, gateway: Gateway, ledger: Ledger, number: int, listening: socket.socket
-    ) -> Listener:
+    def _log_as(self, settings: Settings, ledger: Ledger) -> None:
+        logs.configure(settings.log, f"worker {self._row}", wall, lambda n: ledger.count(Counter.LOG_LINES_DROPPED, n))
+
+    async def _listen_all(self, gateway: Gateway, sockets: Sequence[socket.socket]) -> list[Listener]:
+        listeners: list[Listener] = []
+        try:
+            for number, each in enumerate(sockets):
+                listeners.append(await self._listen(gateway, number, each))
+        except BaseException:
+            _close(listeners)
+            raise
+        return listeners
+
+    async def _listen(self, gateway: Gateway, number: int, listening: socket.socket) -> Listener:
+        settings, ledger = gateway.settings, gateway.ledger
         tls = settings.listen[number].tls
         context = server_context(f"listen[{number}].tls", tls) if tls else None
         plain = gateway.protocol_factory(tls is not None)
@@ -129,18 +142,53 @@ class Worker:
         )
         return Listener(kept, server, factory, context)
 
+    # -- reload
+
+    async def _reload(self, handed_over: bytes) -> None:
+        """Take over other settings as a whole, or keep those in hand; tells the supervisor which."""
+        assert self._channel is not None
+        async with self._reloading:
+            try:
+                if not self._told_to_drain.is_set():
+                    await self._take_over(load(handed_over))
+                why = ""
+            except Exception as error:
+                _log.exception("other settings could not be taken over; those in hand are kept")
+                why = f"{type(error).__name__}: {error}"
+            self._channel.send(Frame.RELOADED, why.encode())
+
+    async def _take_over(self, settings: Settings) -> None:
+        former = self._gateway
+        assert former is not None
+        ledger = former.ledger  # a row has one writer
+        self._log_as(settings, ledger)
+        gateway = None
+        try:
+            gateway = Gateway(settings, ledger, asyncio.get_running_loop(), self._tee)
+            listeners = await self._listen_all(gateway, [each.kept.dup() for each in self._listeners])
+        except BaseException:
+            self._log_as(former.settings, former.ledger)
+            if gateway is not None:
+                await gateway.close()
+            raise
+        gateway.succeed(former)
+        _close(self._listeners)
+        self._gateway, self._settings, self._listeners = gateway, settings, listeners
+        spawn(_let_go(gateway), "the end of the former gateway")
+
     # -- drain
 
-    async def _drain(self, gateway: Gateway) -> None:
-        _log.info("draining: %d connections, %d requests in hand", gateway.connections, gateway.exchanges)
+    async def _drain(self) -> None:
+        gateway = self._gateway
+        assert gateway is not None
+        _log.info("draining: %d connections, %d requests in hand", *gateway.in_hand)
         late = await self._stop_accepting()
         gateway.drain()
         # Looked at instead of waited for: they are plain integers, because every request changes them.
         while self._is_busy(gateway, late) and monotonic() < self._deadline:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         if self._is_busy(gateway, late):
-            cut = gateway.connections, gateway.exchanges
-            _log.warning("the drain limit is over; cut: %d connections, %d requests in hand", *cut)
+            _log.warning("the drain limit is over; cut: %d connections, %d requests in hand", *gateway.in_hand)
         await gateway.close()
         if self._tee is not None:
             left = await self._tee.close(SPOOL_SECONDS)
@@ -148,7 +196,7 @@ class Worker:
                 _log.error("the spool took no more; %d uploads or outcomes are not archived", left)
 
     def _is_busy(self, gateway: Gateway, late: list[asyncio.Task[None]]) -> bool:
-        return bool(gateway.connections or gateway.exchanges) or not all(task.done() for task in late)
+        return any(gateway.in_hand) or not all(task.done() for task in late)
 
     async def _stop_accepting(self) -> list[asyncio.Task[None]]:
         """Close the listeners. What the kernel has accepted is not reset but taken, each by one of the tasks."""
@@ -176,6 +224,8 @@ class Worker:
     def _on_frame(self, kind: Frame, payload: bytes) -> None:
         if kind is Frame.SETTINGS:
             self._first.set_result(payload)
+        elif kind is Frame.RELOAD:
+            spawn(self._reload(payload), "reload")
         elif kind is Frame.DRAIN:
             self._drain_within(float(payload))
         elif kind is Frame.CONFIG and self._gateway is None:
@@ -208,6 +258,28 @@ class Worker:
             _log.exception(
                 "a configuration answer of another worker could not be used"
             )  # costs a request, not a worker
+
+
+def _keep_all_there_is() -> None:
+    """What exists now lives long: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _let_go(gateway: Gateway) -> None:
+    """Once a gateway's predecessors are gone the collector may have what is left of them, which was kept from it."""
+    while gateway.has_predecessors:  # noqa: ASYNC110
+        await asyncio.sleep(LET_GO_SECONDS)
+    if gateway.successor is None:
+        gc.unfreeze()
+        _keep_all_there_is()
+
+
+def _close(listeners: Sequence[Listener]) -> None:
+    """Stop accepting on these descriptors; others of the same sockets go on."""
+    for listener in listeners:
+        listener.server.close()
+        listener.kept.close()
 
 
 async def _serve(control: int, row: int, ledger: int, listening: Sequence[int]) -> int:

@@ -1,16 +1,18 @@
-"""The endpoints: health for probes, metrics for Prometheus. Plain text, nothing cached.
+"""The endpoints: health for probes, metrics for Prometheus, reload for the operator. Nothing cached.
 
-Must not decide what "ready" means; it asks.
+Must not decide what "ready" means, nor how a reload is done; it asks.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
+
+from proxy.runtime.reload import Report, Result
 
 # A probe or a scrape is one small request; whoever keeps a connection longer than a scrape interval dials again.
 KEEP_ALIVE_SECONDS = 75.0
@@ -18,15 +20,23 @@ KEEP_ALIVE_SECONDS = 75.0
 SHUTDOWN_SECONDS = 1.0
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+# Of a reload, for scripts that look at nothing else.
+RELOAD_STATUSES = {Result.APPLIED: 200, Result.RESTART: 409, Result.PROBLEMS: 422, Result.FAILED: 500}
 
 
 class Endpoints:
     """The handlers. `unready` gives the reason why no requests should be sent here now, or None; `registry` is what
-    /metrics shows."""
+    /metrics shows, `reload` applies the configuration as it is now."""
 
-    def __init__(self, unready: Callable[[], str | None], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        unready: Callable[[], str | None],
+        registry: CollectorRegistry,
+        reload: Callable[[], Awaitable[Report]],
+    ) -> None:
         self._unready = unready
         self._registry = registry
+        self._apply = reload
 
     def application(self) -> web.Application:
         """An aiohttp application with all routes."""
@@ -34,6 +44,7 @@ class Endpoints:
         application.router.add_get("/health/live", self._live)
         application.router.add_get("/health/ready", self._ready)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_post("/reload", self._reload)
         application.on_response_prepare.append(_plain_head)
         return application
 
@@ -53,6 +64,14 @@ class Endpoints:
         else:
             body, kind = generate_latest(self._registry), TEXT
         return web.Response(body=body, headers={"Content-Type": kind})
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        # Browsers send one of them with every POST of a page, and no page is to make a gateway act.
+        if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
+            return web.Response(status=403, text="not from a page: use replay-gateway reload, or curl -X POST\n")
+        report = await self._apply()
+        document = {"result": report.result.value, "lines": report.lines}
+        return web.json_response(document, status=RELOAD_STATUSES[report.result])
 
 
 async def serve(application: web.Application, listening: socket.socket) -> web.AppRunner:

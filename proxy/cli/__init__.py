@@ -59,6 +59,21 @@ def run(context: click.Context, config: Path | None) -> None:
 
 
 @main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def reload(context: click.Context, config: Path | None, as_json: bool) -> None:
+    """Have the running gateway apply its configuration as it is now, without dropping a connection.
+
+    It reads the file that it was started with; the one given here only says where it is asked. What needs a restart is
+    named, and nothing is changed then. SIGHUP does the same.
+    """
+    from proxy.cli.reload import reload_gateway
+
+    context.exit(reload_gateway(config, as_json))
+
+
+@main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where browsers connect.")
 @click.option("--admin-port", type=click.IntRange(1, 65535), default=9090, show_default=True, help="On loopback only.")
 @click.pass_context

@@ -136,8 +136,8 @@ class ClientConnection(Timed):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        peer = transport.get_extra_info("peername")
-        self.side = self._gateway.headers.client(peer[0] if peer else "", self._tls)
+        self._gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
+        self._meet_client()
         room = self._gateway.opened(self, self._tls)
         self._deadline(FIRST_BYTE_WHILE_DRAINING if self._gateway.draining else self._gateway.timeouts.keep_alive)
         if not room:
@@ -254,6 +254,19 @@ class ClientConnection(Timed):
             reset(self._transport)
 
     # -- reading heads
+
+    def move(self, gateway: Gateway) -> None:
+        """Serve what comes next by another gateway's settings; at once, or when the request in hand is over."""
+        if self.relay is None and self._transport is not None:
+            self._gateway.hand_over(self, gateway)
+            self._gateway = gateway
+            self._plan = None  # it was made by the policies of before
+            self._meet_client()
+
+    def _meet_client(self) -> None:
+        assert self._transport is not None
+        peer = self._transport.get_extra_info("peername")
+        self.side = self._gateway.headers.client(peer[0] if peer else "", self._tls)
 
     def _receive(self) -> None:
         """Take requests from the buffer for as long as one can be begun: not while the client leaves answers
@@ -460,6 +473,8 @@ class ClientConnection(Timed):
         """The request in hand has been answered as far as it will be."""
         self.relay = None
         self._held = False
+        if self._gateway.successor is not None:
+            self.move(self._gateway.latest())
         if self._state == _CLOSED:
             return
         # One who did not ask for the end may have sent more already.

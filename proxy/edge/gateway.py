@@ -1,6 +1,7 @@
 """What all client connections of one worker share: policies, pools, timers, counts.
 
-Built once from settings. Must not know of processes, sockets or signals.
+Built from settings; other settings make another gateway, which succeeds this one: what is in hand ends here, what
+comes next is served there. Must not know of processes, sockets or signals.
 """
 
 from __future__ import annotations
@@ -62,12 +63,14 @@ class Gateway:
         self.wheel = TimerWheel(loop, self._each_second)
         self.read_buffer = memoryview(bytearray(READ_BUFFER))
         self.draining = False
+        self.successor: Gateway | None = None
+        self._predecessors: list[Gateway] = []  # whose last requests are still in hand
         self.date = _date_line()
         self.connections: int = 0
         self.exchanges: int = 0
         self._inflight: int = 0
         self._unknown_headers = UnknownHeaders()
-        self._access = AccessLog(settings.log.access, loop)
+        self._access = AccessLog(settings.log.access, loop, sample=settings.log.sample)
         self._clients: set[ClientConnection] = set()
         self._pools: dict[tuple[object, ...], Pool] = {}
         cookies = [name.encode() for name in settings.headers.forward_cookies]
@@ -91,14 +94,60 @@ class Gateway:
 
     def drain(self) -> None:
         """Take no further requests: idle connections close, busy ones after their answer."""
-        self.draining = True
+        for each in self._all:
+            each.draining = True
         for client in list(self._clients):
             client.drain()
         for pool in self._pools.values():
             pool.close()
 
+    @property
+    def _all(self) -> list[Gateway]:
+        return [*self._predecessors, self]
+
+    @property
+    def in_hand(self) -> tuple[int, int]:
+        """Connections and requests, those that its predecessors have still to end included."""
+        return sum(each.connections for each in self._all), sum(each.exchanges for each in self._all)
+
+    @property
+    def has_predecessors(self) -> bool:
+        """Whether requests that began before a reload are still in hand."""
+        return bool(self._predecessors)
+
+    def succeed(self, former: Gateway) -> None:
+        """Take over from a gateway with other settings: its connections as soon as they have no request in hand."""
+        former.successor = self
+        self._predecessors = former._all
+        former._predecessors = []
+        if former.settings.upstreams == self.settings.upstreams:  # else its answers may be another vendor's
+            for entry in former.config_answers.last_good.entries():
+                self.config_answers.load(entry)
+        self.config_answers.on_store = former.config_answers.on_store
+        for client in list(former._clients):
+            client.move(self)
+        for pool in former._pools.values():
+            pool.close()
+
+    def latest(self) -> Gateway:
+        """The gateway that has succeeded this one last; itself while none has."""
+        latest = self
+        while latest.successor is not None:
+            latest = latest.successor
+        return latest
+
+    def hand_over(self, client: ClientConnection, successor: Gateway) -> None:
+        """A connection goes on by a successor's settings, its deadline unchanged."""
+        deadline = client.deadline
+        self.closed(client)
+        successor.connections += 1
+        successor._clients.add(client)
+        successor.wheel.set(client, deadline)
+
     def abort(self) -> None:
         """The drain limit is reached: cut what is left."""
+        for former in self._predecessors:
+            former.abort()
         for client in list(self._clients):
             client.fail(FailureKind.DRAIN_TIMEOUT)
         for pool in self._pools.values():
@@ -167,23 +216,41 @@ class Gateway:
 
     def _each_second(self, now: float) -> None:
         self.date = _date_line()
-        self.ledger.lag(self.wheel.take_lag())
-        opened = idle = troubled = 0
         for pool in self._pools.values():
             pool.tick()
+        if self.successor is not None:
+            self._fade()
+            return
+        self._tell()
+        if self.tee is not None:
+            self.tee.tick(now)
+
+    def _fade(self) -> None:
+        """Go once the last request is over."""
+        if self.connections or self.exchanges:
+            return
+        for pool in self._pools.values():
+            pool.abort()
+        self.wheel.close()
+        self._access.close()
+        self.latest()._predecessors.remove(self)
+
+    def _tell(self) -> None:
+        ledger = self.ledger
+        ledger.lag(self.wheel.take_lag())
+        opened = idle = troubled = 0
+        for pool in (pool for each in self._all for pool in each._pools.values()):
             more = pool.gauges()
             opened, idle, troubled = opened + more[0], idle + more[1], troubled + more[2]
-        ledger = self.ledger
         for target in self.admission.targets:
             ledger.breaker(target.region, target.route, self.pool(target).is_troubled)
-        ledger.gauge(Gauge.CONNECTIONS, self.connections)
-        ledger.gauge(Gauge.EXCHANGES, self.exchanges)
-        ledger.gauge(Gauge.INFLIGHT_BYTES, self._inflight)
+        connections, exchanges = self.in_hand
+        ledger.gauge(Gauge.CONNECTIONS, connections)
+        ledger.gauge(Gauge.EXCHANGES, exchanges)
+        ledger.gauge(Gauge.INFLIGHT_BYTES, sum(each._inflight for each in self._all))
         ledger.gauge(Gauge.UPSTREAM_CONNECTIONS, opened)
         ledger.gauge(Gauge.UPSTREAM_IDLE, idle)
         ledger.gauge(Gauge.BREAKERS_OPEN, troubled)
-        if self.tee is not None:
-            self.tee.tick(now)
 
 
 def _date_line() -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -77,18 +77,23 @@ GAUGES: dict[Gauge, str] = {
     Gauge.SPOOL_QUEUE_BYTES: "Bytes of uploads held for the spool now; each worker may hold archive.spool.queue_bytes.",
     Gauge.SPOOL_SEALED_SEGMENTS: "Segments that wait for the store.",
     Gauge.SPOOL_OLDEST_SECONDS: "How long the oldest of them has waited.",
+    Gauge.SPOOL_FULL: "Workers that can write nothing more into the spool now.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
     """What the supervisor knows of its workers: how many there should be, how many are ready, how often one was
-    started again, and whether the gateway is shutting down."""
+    started again, whether the gateway is shutting down; how often a reload ended in which way, whether the latest was
+    applied, and when one was, in Unix seconds (the start counts as one)."""
 
     workers: int
     ready: int
     restarts: int
     draining: bool
+    reloads: Mapping[str, int] = field(default_factory=dict)
+    is_reload_applied: bool = True
+    reload_applied_at: float = 0.0
 
 
 class GatewayCollector(Collector):
@@ -132,6 +137,16 @@ def _of_processes(processes: Processes, version: str) -> Iterator[Metric]:
     yield GaugeMetricFamily(PREFIX + "draining", "1 while the gateway is shutting down.", int(processes.draining))
     yield CounterMetricFamily(
         PREFIX + "worker_restarts", "Worker processes started again after one ended.", processes.restarts
+    )
+    results = (((result,), count) for result, count in processes.reloads.items())
+    yield _counter("reloads", "Reloads of the configuration, by how they ended.", ("result",), results)
+    yield GaugeMetricFamily(
+        PREFIX + "config_last_reload_successful", "1 unless the latest reload failed.", int(processes.is_reload_applied)
+    )
+    yield GaugeMetricFamily(
+        PREFIX + "config_last_reload_success_timestamp_seconds",
+        "When the configuration in use was applied: at the start or by a reload.",
+        processes.reload_applied_at,
     )
     build = GaugeMetricFamily(PREFIX + "build_info", "Always 1; the version is a label.", labels=("version",))
     build.add_metric((version,), 1)

@@ -28,6 +28,7 @@ class Child:
         self._channel_ended = asyncio.Event()
         self._failure = ""
         self._ready = asyncio.Event()
+        self._reloads: asyncio.Queue[str] = asyncio.Queue()
         self._ended = spawn(process.wait(), f"wait for process {process.pid}")
 
     @classmethod
@@ -95,6 +96,19 @@ class Child:
         if self._channel is not None:
             self._channel.offer(kind, payload)
 
+    async def reload(self, settings: bytes, seconds: float) -> str:
+        """Give it other settings; why it did not take them within that time, empty if it did or has ended meanwhile
+        (the next one begins with what it is greeted with). Not to be called again before it returns."""
+        self.send(Frame.RELOAD, settings)
+        answer = spawn(self._reloads.get(), f"reload of {self.pid}")
+        try:
+            await asyncio.wait((answer, self._ended), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            return "" if self._ended.done() else f"process {self.pid} did not answer within {seconds:g} s"
+        finally:
+            answer.cancel()
+
     def drain(self, seconds: float) -> None:
         """Tell it to finish what it has in hand, for so long at most; 0 cuts everything. The last word counts."""
         self.send(Frame.DRAIN, str(seconds).encode())
@@ -114,6 +128,8 @@ class Child:
             self._on_config(payload)
         elif kind is Frame.FAILED:
             self._failure = payload.decode()
+        elif kind is Frame.RELOADED:
+            self._reloads.put_nowait(payload.decode())
 
 
 def _environment() -> dict[str, str]:

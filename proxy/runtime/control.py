@@ -23,14 +23,17 @@ BACKLOG_BYTES = 32 * 1024 * 1024
 
 class Frame(IntEnum):
     """The kinds. Supervisor to worker: SETTINGS (once, first), DRAIN (payload: seconds in ASCII; a second one
-    replaces the limit of the first). Worker to supervisor: READY, FAILED (why the start failed, as text). Both
-    ways: CONFIG (a learnt configuration answer)."""
+    replaces the limit of the first), RELOAD (other settings, in place of those it has). Worker to supervisor: READY,
+    FAILED (why the start failed, as text), RELOADED (empty, or why the settings in hand were kept, as text). Both ways:
+    CONFIG (a learnt configuration answer)."""
 
     SETTINGS = 1
     READY = 2
     FAILED = 3
     DRAIN = 4
     CONFIG = 5
+    RELOAD = 6
+    RELOADED = 7
 
 
 class FrameError(Exception):

@@ -77,6 +77,15 @@ class Crew:
             if slot != but:
                 child.offer(kind, payload)
 
+    async def reload(self, settings: bytes) -> str:
+        """Give all of them other settings; empty if all have them now, else why not."""
+        answers = [
+            spawn(child.reload(settings, self._ready_seconds), f"reload of {self._role} {slot}")
+            for slot, child in self._children.items()
+        ]
+        reasons = await asyncio.gather(*answers)
+        return next((reason for reason in reasons if reason), "")
+
     def drain(self, seconds: float) -> None:
         """Start none again; those that run finish what they have in hand, for so long at most. The last call counts."""
         self._draining.set()

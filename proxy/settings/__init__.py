@@ -5,11 +5,13 @@
     dump, load   Settings <-> bytes, with secrets, for the gateway's own processes
     dump_for_worker()   the same without the keys of the archive's store
     masked()     Settings -> plain values for people
+    changes, needs_restart   two Settings -> the paths of what differs
 
 Sections are described in `config/reference.yaml`; their models are in `schema` and the modules it draws from.
 """
 
 from proxy.settings.advice import advices
+from proxy.settings.change import changes, needs_restart
 from proxy.settings.handover import dump, dump_for_worker, load, masked
 from proxy.settings.problem import Advice, Problem
 from proxy.settings.schema import (
@@ -72,9 +74,11 @@ __all__ = [
     "Upload",
     "Upstream",
     "advices",
+    "changes",
     "dump",
     "dump_for_worker",
     "load",
     "masked",
+    "needs_restart",
     "read",
 ]

@@ -166,14 +166,6 @@ def test_a_worker_that_does_not_end_is_killed_and_told(vendor: StandIn) -> None:
         assert "worker 0 did not end well: it was killed by SIGKILL" in gateway.log_text()
 
 
-def test_a_hang_up_neither_ends_nor_reloads_it(vendor: StandIn) -> None:
-    with Gateway(standin=vendor) as gateway:
-        gateway.send_signal(signal.SIGHUP)
-        eventually(lambda: "SIGHUP" in gateway.log_text())
-        uploaded(gateway.port)
-        assert gateway.health("ready")[0] == 200
-
-
 def test_a_worker_killed_while_it_drains_is_not_replaced_and_told(vendor: StandIn) -> None:
     with Gateway(standin=vendor, clean=False) as gateway, Client(gateway.port) as client:
         in_hand(gateway, client)

@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.cli.admin import UnreachableError
+from proxy.cli.admin import ask as ask_admin
 from proxy.observe.metrics import PREFIX
 from proxy.settings import Address
 
-TIMEOUT: Final = 2.0  # seconds; it is on this machine, or near
-ANSWER_MAX: Final = 4 * 1024 * 1024  # bytes; it has some tens of thousands
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _DROPPED: Final = "archive_dropped_total"
-
-
-class UnreachableError(Exception):
-    """The gateway can't be asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +48,7 @@ class Account:
 
 def ask(address: Address) -> Account:
     """The account by the admin server there. Raises UnreachableError."""
-    connection = HTTPConnection(_EVERYWHERE.get(address.host, address.host), address.port, timeout=TIMEOUT)
-    try:
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        status, text = answer.status, answer.read(ANSWER_MAX).decode("utf-8", "replace")
-    except TimeoutError:
-        raise UnreachableError(f"no answer within {TIMEOUT:.0f} s") from None
-    except (OSError, HTTPException) as error:
-        raise UnreachableError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from None
-    finally:
-        connection.close()
+    status, text = ask_admin(address, "/metrics")
     if status != 200:
         raise UnreachableError(f"/metrics is answered {status}: that is another server, or another version")
     return _account(text)

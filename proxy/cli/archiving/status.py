@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from proxy.cli.archiving.account import Account, UnreachableError, ask
+from proxy.cli.admin import UnreachableError
+from proxy.cli.archiving.account import Account, ask
 from proxy.cli.archiving.opening import with_archive
 from proxy.cli.archiving.spool_look import Lying, look
 from proxy.cli.archiving.times import shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from proxy.admin.endpoints import OPENMETRICS, TEXT, Endpoints, serve
+from proxy.runtime.reload import Report, Result
 from proxy.runtime.sockets import bind
 
 PATIENCE = 20.0
@@ -23,6 +25,8 @@ class Admin:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.report = Report(Result.APPLIED)
+        self.reloads = 0
         self.registry = CollectorRegistry()
         Gauge("answer", "What was asked.", registry=self.registry).set(42)
         self._listening = bind("admin.address", "127.0.0.1", 0)
@@ -34,10 +38,15 @@ class Admin:
 
     async def _main(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        runner = await serve(Endpoints(lambda: self.reason, self.registry).application(), self._listening)
+        endpoints = Endpoints(lambda: self.reason, self.registry, self._reload)
+        runner = await serve(endpoints.application(), self._listening)
         self._up.set()
         await self._stopped.wait()
         await runner.cleanup()
+
+    async def _reload(self) -> Report:
+        self.reloads += 1
+        return self.report
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stopped.set)
@@ -59,6 +68,28 @@ def admin() -> Iterator[Admin]:
     made = Admin()
     yield made
     made.stop()
+
+
+@pytest.mark.parametrize(
+    ("result", "status"), [(Result.APPLIED, 200), (Result.RESTART, 409), (Result.PROBLEMS, 422), (Result.FAILED, 500)]
+)
+def test_reload_tells_what_came_of_it(admin: Admin, result: Result, status: int) -> None:
+    admin.report = Report(result, ("limits.body",))
+    found, headers, text = admin.ask("POST", "/reload")
+    assert found == status
+    assert headers["Content-Type"].startswith("application/json")
+    assert json.loads(text) == {"result": result.value, "lines": ["limits.body"]}
+
+
+@pytest.mark.parametrize("header", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_no_page_can_have_it_reload(admin: Admin, header: dict[str, str]) -> None:
+    assert admin.ask("POST", "/reload", **header)[0] == 403
+    assert admin.reloads == 0
+
+
+def test_reload_is_not_for_the_curious(admin: Admin) -> None:
+    assert admin.ask("GET", "/reload")[0] == 405
+    assert admin.reloads == 0
 
 
 def test_alive_whatever_else(admin: Admin) -> None:

@@ -169,10 +169,24 @@ class Stage:
             "log": {"access": "off"},
             "breaker": {"failures": 0},
         } | settings
-        self.gateway = Gateway(Settings.model_validate(merged), Ledger(self.book.row), loop)
-        self.gateway._access = self.book
+        self._settings = merged
+        self.gateway = self._gateway()
         self.clients: list[Client] = []
         self._servers: list[asyncio.Server] = []
+
+    def _gateway(self) -> Gateway:
+        settings = Settings.model_validate(self._settings)
+        gateway = Gateway(settings, Ledger(self.book.row), asyncio.get_running_loop())
+        gateway._access = self.book
+        return gateway
+
+    def reload(self, **changed: Any) -> Gateway:
+        """Another gateway takes over, with other settings; the former one."""
+        former = self.gateway
+        self._settings = self._settings | changed
+        self.gateway = self._gateway()
+        self.gateway.succeed(former)
+        return former
 
     async def listen(self, tls: ssl.SSLContext | None = None) -> int:
         """Serve on a port of the kernel's choice."""
@@ -189,7 +203,8 @@ class Stage:
 
     async def quiet(self) -> None:
         """Wait until nothing is in hand."""
-        await eventually(lambda: self.gateway.exchanges == 0 and self.gateway._inflight == 0)
+        await eventually(lambda: self.gateway.in_hand[1] == 0 and self.gateway._inflight == 0)
+        await eventually(lambda: not self.gateway.has_predecessors)
 
     async def record(self, number: int = 1) -> Record:
         """Wait for so many records; the last one."""
