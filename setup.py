@@ -19,8 +19,8 @@ FILES = (
     *("exchange.py", "observe/ledger.py", "runtime/reset.py", "runtime/timers.py"),
     *(f"spool/{name}.py" for name in ("entries", "open_segment", "rotation", "segment", "tee", "writer")),
 )
-# What is asked while the configuration is read, or once per connection: compiled, it would only be harder to read.
-PLAIN = {"proxy/upstream/resolver.py", "proxy/upstream/tls.py"}
+# Not of the data path, or asked once per connection: compiled, it would only be harder to read.
+PLAIN = {"proxy/model/check.py", "proxy/upstream/resolver.py", "proxy/upstream/tls.py"}
 
 
 def compiled() -> list[Extension]:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from proxy.archive.bucket_documents import PROBE, PROBE_KEY, BucketNames
-from proxy.archive.check import Check, State, never_raising
 from proxy.archive.medium import check_spool
 from proxy.archive.s3 import S3Store
 from proxy.archive.s3_client import S3Options, open_client, open_session
 from proxy.archive.store import StoreError
+from proxy.model.check import Check, State, never_raising
 from proxy.runtime.clock import wall
 
 __all__ = ["BucketNames", "Check", "State", "check_s3", "check_spool"]

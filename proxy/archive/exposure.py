@@ -16,9 +16,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from proxy.archive.bucket_documents import PROBE, PROBE_KEY, RETENTION_ID, BucketNames
-from proxy.archive.check import Check
 from proxy.archive.s3_client import S3Options, is_loopback, open_client, url_of
 from proxy.archive.s3_errors import CALL_ERRORS, code_of, status_of
+from proxy.model.check import Check
 
 PAGE: Final = "https://replay.example.com"  # some page that wants to read
 EXPIRY_NOTICE_DAYS: Final = 14.0  # renewal is usually automatic and a month early

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxy.archive.check import Check, never_raising
+from proxy.model.check import Check, never_raising
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs"))

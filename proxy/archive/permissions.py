@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from proxy.archive.bucket_documents import PROBE, PROBE_KEY
-from proxy.archive.check import Check, State
 from proxy.archive.s3_client import S3Options, is_aws
 from proxy.archive.s3_errors import CALL_ERRORS, SKEW_TOLD, Call, Place, clocks_text, seconds_ahead, store_error
+from proxy.model.check import Check, State
 
 SKEW_MAX: Final = 15 * 60.0  # seconds; S3 refuses what is signed with a clock that is further away
 _NOT_ASKED: Final = "not asked, since the one before failed"

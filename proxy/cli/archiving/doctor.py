@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-
-import click
 
 from proxy.archive.bucket_documents import PROBE
-from proxy.archive.check import Check, never_raising
 from proxy.archive.medium import check_spool
 from proxy.archive.open_store import s3_options
 from proxy.cli.archiving.opening import with_archive
 from proxy.cli.archiving.setup import bucket_names
-from proxy.cli.exit_codes import FAILURE, FINE
+from proxy.cli.checks import show_checks
+from proxy.model.check import Check, never_raising
 from proxy.settings import Archive, Settings
 from proxy.spool.rules import node_of
-
-_COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "yellow"}
-_REMEDY_INDENT: Final = " " * 9
 
 
 def examine(config: Path | None, retention_days: int, as_json: bool) -> int:
     """Prints each check. Returns the exit code: 0 without a failed one."""
 
     def act(settings: Settings, archive: Archive) -> int:
-        checks = []
-        for check in _checks(archive, retention_days):
-            checks.append(check)
-            if not as_json:
-                _show(check)
-        if as_json:
-            click.echo(json.dumps([each._asdict() for each in checks], indent=2, ensure_ascii=False))
-        return FAILURE if any(each.state == "fail" for each in checks) else FINE
+        return show_checks(checks_of(archive, retention_days), as_json)
 
     return with_archive(config, act)
 
 
-def _checks(archive: Archive, retention_days: int) -> Iterator[Check]:
+def checks_of(archive: Archive, retention_days: int) -> Iterator[Check]:
+    """All that can be said of the store and the spool."""
     options = s3_options(archive)
     if options is None or archive.s3 is None:
         yield from never_raising("folder", lambda: [_folder(archive.directory)])
@@ -75,9 +62,3 @@ def _folder(folder: Path) -> Check:
     if read != PROBE:
         return Check(name, "fail", f"other bytes than were written were read in {where}", "look at its disk")
     return Check(name, "ok", f"{where} can be written")
-
-
-def _show(check: Check) -> None:
-    click.echo(f"{click.style(f'{check.state:<7}', fg=_COLOURS[check.state])}  {check.name}: {check.what}")
-    if check.remedy and check.state != "ok":
-        click.echo(f"{_REMEDY_INDENT}{check.remedy}")

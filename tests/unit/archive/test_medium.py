@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.archive.check import Check
 from proxy.archive.medium import Mount, check_medium, check_spool, mount_of
+from proxy.model.check import Check
 
 GIB = 1024**3
 MOUNTINFO = """\

@@ -10,12 +10,14 @@ State = Literal["ok", "warn", "fail", "unknown"]
 
 
 class Check(NamedTuple):
-    """`name` stays the same between versions, `what` was found, `remedy` says what to do unless all is well."""
+    """`name` stays the same between versions, `what` was found, `remedy` says what to do unless all is well. `where` is
+    the address, file or request that it is about, if the name does not say it."""
 
     name: str
     state: State
     what: str
     remedy: str = ""
+    where: str = ""
 
 
 def never_raising(name: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.archive.check import Check, never_raising
+from proxy.model.check import Check, never_raising
 
 
 def test_what_was_found_before_it_broke_is_kept() -> None:
