@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from proxy.cli.certificates import days_left
+from proxy.runtime.certificates import days_left
 from proxy.runtime.clock import wall
 from proxy.runtime.sockets import BindError, bind
 from proxy.runtime.tls import CertificateError, server_context

@@ -1,4 +1,4 @@
-"""Whether the certificates that the settings name can be used, now and in two weeks.
+"""What is in the certificates that the settings name: until when they are good, and for which names.
 
 Must not know of listeners or reports: paths and times in, texts out.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 _DAY = 86400.0
 # Codes of X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (OpenSSL, x509_vfy.h).
@@ -28,7 +29,23 @@ def days_left(context: ssl.SSLContext, certificate: Path, now: float) -> float |
     return (ssl.cert_time_to_seconds(str(peer["notAfter"])) - now) / _DAY if peer else None
 
 
-def _shown_to_client(context: ssl.SSLContext, certificate: Path) -> dict[str, object]:
+def names(context: ssl.SSLContext, certificate: Path) -> list[str]:
+    """The host names and addresses that the certificate is good for, as it lists them; none if it can't be read."""
+    try:
+        listed = _shown_to_client(context, certificate).get("subjectAltName", ())
+    except ssl.SSLError:
+        return []
+    return [value for _, value in listed]
+
+
+def is_good_for(host: str, listed: list[str]) -> bool:
+    """Whether one of a certificate's names is the host, or a wildcard for its first label (RFC 9525, 6.3)."""
+    host = host.lower().strip("[]")
+    wildcard = "*." + host.partition(".")[2]
+    return any(name.lower() in (host, wildcard) for name in listed)
+
+
+def _shown_to_client(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.load_verify_locations(certificate)

@@ -1,4 +1,4 @@
-"""Proves that a certificate's remaining days are told, and that nothing is claimed of one that can't be judged."""
+"""Proves that a certificate's remaining days and names are told, and nothing is claimed of one that can't be judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from proxy.cli.certificates import days_left
+from proxy.runtime.certificates import days_left, is_good_for, names
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -58,3 +58,29 @@ def test_a_certificate_of_somebody_else_can_not_be_judged(tmp_path: Path) -> Non
     other = tmp_path / "other.pem"
     trustme.CA().issue_cert("b.example").cert_chain_pems[0].write_to_path(str(other))
     assert days_left(context, other, NOW.timestamp()) is None
+
+
+def test_the_names_are_those_that_it_lists(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("a.example", "*.b.example", "127.0.0.1")
+    assert names(*written(tmp_path, leaf)) == ["a.example", "*.b.example", "127.0.0.1"]
+
+
+def test_a_context_without_a_certificate_has_no_names(tmp_path: Path) -> None:
+    _, certificate = written(tmp_path, trustme.CA().issue_cert("a.example"))
+    assert names(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "is_good"),
+    [
+        ("a.example", True),
+        ("A.Example", True),
+        ("x.b.example", True),
+        ("b.example", False),
+        ("x.y.b.example", False),
+        ("127.0.0.1", True),
+        ("c.example", False),
+    ],
+)
+def test_a_wildcard_stands_for_one_label(host: str, is_good: bool) -> None:
+    assert is_good_for(host, ["a.example", "*.b.example", "127.0.0.1"]) is is_good
