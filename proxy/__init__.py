@@ -26,8 +26,9 @@ asking browser. Bodies, codings, lengths and query strings pass byte for byte. A
 never goes to another region's upstream.
 
 Layers, from the top; each may use those below it, none those above or beside it:
-`cli` | `supervisor`, `worker`, `archiver` | `edge`, `admin`, `archive` | `upstream`, `spool` | `runtime`, `observe` |
-`exchange` | `policy` | `settings`, `wire` | `model`. `standin`, the stand-in vendor, stands apart.
+`cli` | `supervisor`, `worker`, `archiver` | `edge`, `admin`, `archive`, `doctor` | `upstream`, `spool` |
+`runtime`, `observe` | `exchange` | `policy` | `settings`, `wire` | `model`. `standin`, the stand-in vendor, stands
+apart. `doctor` asks as others would and is on nobody's path: what it sends and how it judges has no part in the above.
 Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`, `spool.segment`,
 `archive.naming`, `archive.line`.
 
