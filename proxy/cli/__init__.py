@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -71,6 +72,35 @@ def reload(context: click.Context, config: Path | None, as_json: bool) -> None:
     from proxy.cli.reload import reload_gateway
 
     context.exit(reload_gateway(config, as_json))
+
+
+@main.command()
+@CONFIG
+@click.option("--url", metavar="URL", help="Look at the proxy with this address for uploads, from outside.")
+@click.option("--config-url", metavar="URL", help="Its address for the configuration; by default the same host's.")
+@click.option("--origin", metavar="ORIGIN", default="https://app.example.com", show_default=True, help="Of the page.")
+@click.option("--api-key", metavar="KEY", help="A key of yours, in place of an invented one: this records a session.")
+@click.option("--ca-file", type=click.Path(path_type=Path), metavar="FILE", help="Trust the authorities in it only.")
+@click.option("--standin", metavar="URL", help="Control address of a stand-in vendor behind the proxy.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, /, config: Path | None, as_json: bool, url: str | None, **options: Any) -> None:
+    """Look the gateway over, or any proxy from outside, and say how to mend what is wrong.
+
+    Without --url, by the settings: the vendor's endpoints, certificates, addresses, limits, the archive. The vendor is
+    sent an OPTIONS request and a GET with an invented key. With --url, as the browser SDK does: preflights, uploads of
+    up to 5 MB, configurations, with an invented key and session, which a vendor refuses.
+
+    Exit codes: 0 nothing failed, 1 something did, 2 wrong configuration or usage.
+    """
+    from proxy.cli.doctor import Proxy, examine_inside, examine_outside
+
+    if url is None:
+        given = [name for name in ("config_url", "api_key", "ca_file", "standin") if options[name] is not None]
+        if given:
+            raise click.UsageError(f"--{given[0].replace('_', '-')} needs --url.")
+        context.exit(examine_inside(config, as_json))
+    context.exit(examine_outside(config, Proxy(url, **options), as_json))
 
 
 @main.command()
