@@ -78,7 +78,7 @@ def reload(context: click.Context, config: Path | None, as_json: bool) -> None:
 @CONFIG
 @click.option("--url", metavar="URL", help="Look at the proxy with this address for uploads, from outside.")
 @click.option("--config-url", metavar="URL", help="Its address for the configuration; by default the same host's.")
-@click.option("--origin", metavar="ORIGIN", default="https://app.example.com", show_default=True, help="Of the page.")
+@click.option("--origin", metavar="ORIGIN", help="Of the page; by default the first that cors.allow_origins names.")
 @click.option("--api-key", metavar="KEY", help="A key of yours, in place of an invented one: this records a session.")
 @click.option("--ca-file", type=click.Path(path_type=Path), metavar="FILE", help="Trust the authorities in it only.")
 @click.option("--standin", metavar="URL", help="Control address of a stand-in vendor behind the proxy.")
@@ -96,7 +96,9 @@ def doctor(context: click.Context, /, config: Path | None, as_json: bool, url: s
     from proxy.cli.doctor import Proxy, examine_inside, examine_outside
 
     if url is None:
-        given = [name for name in ("config_url", "api_key", "ca_file", "standin") if options[name] is not None]
+        given = [
+            name for name in ("config_url", "origin", "api_key", "ca_file", "standin") if options[name] is not None
+        ]
         if given:
             raise click.UsageError(f"--{given[0].replace('_', '-')} needs --url.")
         context.exit(examine_inside(config, as_json))

@@ -16,7 +16,7 @@ from proxy.cli import report
 from proxy.cli.checks import show_checks
 from proxy.cli.exit_codes import CONFIGURATION
 from proxy.doctor.asking import Patience
-from proxy.doctor.browser import INVENTED_KEY, Sdk
+from proxy.doctor.browser import INVENTED_KEY, ORIGIN, Sdk
 from proxy.doctor.listeners import check_listeners
 from proxy.doctor.machine import check_machine
 from proxy.doctor.outside import Outing, check_outside
@@ -32,7 +32,7 @@ class Proxy(NamedTuple):
 
     url: str
     config_url: str | None
-    origin: str
+    origin: str | None
     api_key: str | None
     ca_file: Path | None
     standin: str | None
@@ -68,7 +68,7 @@ def examine_outside(config: Path | None, asked: Proxy, as_json: bool, patience: 
     sdk = Sdk(
         asked.url,
         asked.config_url or config_url(asked.url, settings),
-        asked.origin,
+        asked.origin or page_origin(settings),
         asked.api_key or INVENTED_KEY,
     )
     ca_file = str(asked.ca_file) if asked.ca_file else None
@@ -81,6 +81,11 @@ def config_url(url: str, settings: Settings) -> str:
     return f"{parts.scheme}://{parts.netloc}{settings.paths.config[0]}"
 
 
+def page_origin(settings: Settings) -> str:
+    """The first origin that the settings allow by its name; a made-up one where all are allowed."""
+    return next((origin for origin in settings.cors.allow_origins if "*" not in origin), ORIGIN)
+
+
 def _problem(asked: Proxy) -> str:
     """What is wrong with the command line, "" if nothing is."""
     example = "https://replay.example.com/sessions/v2/track"
@@ -89,11 +94,15 @@ def _problem(asked: Proxy) -> str:
             return f"{option}: {url!r} is no http or https address without user, query and fragment, such as {example}"
     if "/" in (asked.api_key or "") or not (asked.api_key or "-").isascii():
         return "--api-key: expected a key as the SDK is given it, without slashes"
-    origin = split_url(asked.origin)
-    if origin is None or origin.path or asked.origin.endswith("/"):
+    if asked.origin is not None and not _is_origin(asked.origin):
         return f"--origin: {asked.origin!r} is not what browsers send, such as https://app.example.com"
     try:
         client_context(str(asked.ca_file) if asked.ca_file else None)
     except (OSError, ssl.SSLError) as error:
         return f"--ca-file: {asked.ca_file} can't be used ({error}); it must be PEM"
     return ""
+
+
+def _is_origin(text: str) -> bool:
+    parts = split_url(text)
+    return parts is not None and not parts.path and not text.endswith("/")

@@ -5,7 +5,6 @@ A step whose request gets no answer raises NoAnswerError. Must not know in which
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from proxy.doctor.uploads import Visit, answered, preflight, told
 from proxy.model.check import Check
 
 SDK_PATIENCE: Final = 1.0  # seconds
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+_DECODED_MAX: Final = 8 * 1024 * 1024
 
 
 async def check_configuration(visit: Visit, limit: float = SDK_PATIENCE) -> list[Check]:
@@ -43,7 +44,7 @@ def _status(answer: Answer, where: str, sdk: Sdk) -> Iterator[Check]:
     """With an invented key the vendor's own 4xx is fine."""
     status = answer.status
     if cors.is_success(status):
-        yield from _content(answer, where)
+        yield from about_content(answer, where)
     elif status >= 500:
         yield Outside.CONFIG_BROKEN.at(where, status=status)
     elif status >= 400 and not sdk.is_invented:
@@ -52,11 +53,12 @@ def _status(answer: Answer, where: str, sdk: Sdk) -> Iterator[Check]:
         yield Outside.CONFIG_UNKNOWN.at(where, path=sdk.config)
 
 
-def _content(answer: Answer, where: str) -> Iterator[Check]:
+def about_content(answer: Answer, where: str) -> Iterator[Check]:
+    """What keeps the SDK from taking the body for a configuration."""
     kind = answer.text("content-type") or "no type"
     try:
         body = _decoded(answer)
-    except (OSError, EOFError, zlib.error):
+    except zlib.error:
         yield Outside.CONFIG_CODING.at(where, coding=answer.text("content-encoding"))
         return
     if not _is_json(body):
@@ -67,17 +69,21 @@ def _content(answer: Answer, where: str) -> Iterator[Check]:
 
 
 def _decoded(answer: Answer) -> bytes:
-    """The body without its coding, of those that were offered. Raises OSError, EOFError or zlib.error."""
-    coding = answer.text("content-encoding").lower()
-    if coding in ("gzip", "x-gzip"):
-        return gzip.decompress(answer.body)
-    return zlib.decompress(answer.body) if coding == "deflate" else answer.body
+    """The body without its coding, of those that were offered, and not more than a configuration can have. Raises
+    zlib.error."""
+    if answer.text("content-encoding").lower() not in ("gzip", "x-gzip", "deflate"):
+        return answer.body
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    body = inflater.decompress(answer.body, _DECODED_MAX)
+    if not inflater.eof and len(body) < _DECODED_MAX:
+        raise zlib.error("it ends in the middle")
+    return body
 
 
 def _is_json(body: bytes) -> bool:
     try:
         return isinstance(json.loads(body), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

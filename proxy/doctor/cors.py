@@ -22,6 +22,7 @@ EXPOSED: Final = ("X-Session-Replay-Event-Skipped", "Retry-After")
 _MAX_AGE_LEAST: Final = 600
 # Without the field; the Fetch standard's default.
 _MAX_AGE_UNSAID: Final = 5
+_LONGEST_NUMBER: Final = 12
 
 
 def is_success(status: int) -> bool:
@@ -82,11 +83,10 @@ def granted(answer: Answer, where: str, needed: str) -> Iterator[Check]:
 def remembered(answer: Answer, where: str) -> Iterator[Check]:
     """Whether a preflight's answer is kept for longer than the pause between two uploads."""
     text = answer.text(MAX_AGE)
-    seconds = int(text) if text.isdecimal() else _MAX_AGE_UNSAID
+    is_said = text.isdecimal() and len(text) < _LONGEST_NUMBER
+    seconds = int(text) if is_said else _MAX_AGE_UNSAID
     if seconds < _MAX_AGE_LEAST:
-        yield Outside.MAX_AGE.at(
-            where, seconds=f"{seconds} s" if text.isdecimal() else f"{seconds} s, as nothing is said"
-        )
+        yield Outside.MAX_AGE.at(where, seconds=f"{seconds} s" if is_said else f"{seconds} s, as nothing is said")
 
 
 def exposed(answer: Answer, where: str) -> Iterator[Check]:

@@ -6,8 +6,11 @@ Must not know how anything is found.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from proxy.model.check import Check, State
+
+_SHOWN: Final = 400  # characters of a word
 
 
 class Finding(Enum):
@@ -34,9 +37,16 @@ class Finding(Enum):
 
     def at(self, where: str, **words: object) -> Check:
         """The finding itself: there, and with these words."""
-        return Check(self.label, self.state, self.what.format(**words), self.remedy.format(**words), where)
+        shown = {name: printable(str(word)) for name, word in words.items()}
+        return Check(self.label, self.state, self.what.format(**shown), self.remedy.format(**shown), where)
 
 
 def fine(name: str, where: str, what: str) -> Check:
     """That something was looked at and is as it should be."""
-    return Check(name, "ok", what, "", where)
+    return Check(name, "ok", printable(what), "", where)
+
+
+def printable(text: str) -> str:
+    """What another server said, so that it can do nothing to a terminal: no control characters, and not too much."""
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[: _SHOWN + 1])
+    return shown if len(text) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -158,5 +158,7 @@ def is_error(answer: Answer) -> bool:
 def told(request: Request, answer: Answer, where: str) -> Check:
     """That a request was answered as it should be. `where` is its address, without what differs between visitors."""
     size = f" with {len(request.body):,} bytes" if request.body else ""
-    what = f"{request.method}{size}: {answer.status} in {milliseconds(answer.seconds)}"
+    reason = answer.text("x-gateway-reason")
+    by = f" by the gateway itself ({reason})" if reason else ""
+    what = f"{request.method}{size}: {answer.status}{by} in {milliseconds(answer.seconds)}"
     return fine(request.name, where, what)

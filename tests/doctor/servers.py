@@ -48,7 +48,7 @@ def answering(head: str) -> Talk:
 
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(f"{head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"{head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode("latin-1"))
         connection.recv(1)
 
     return talk

@@ -23,6 +23,8 @@ from tests.gateway import Gateway, free_port, vendor_upstreams
 from tests.standin import StandIn
 
 VENDOR = "api-sr.amplitude.com"
+# How slow this machine is, is not what is judged here.
+PATIENT = {"config_total": "5s"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def standin() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def gateway(standin: StandIn) -> Iterator[Gateway]:
-    with Gateway(standin=standin) as running:
+    with Gateway({"timeouts": PATIENT}, standin=standin) as running:
         yield running
 
 
@@ -90,7 +92,8 @@ def test_a_gateway_that_runs_in_front_of_its_vendor_is_fine(gateway: Gateway, st
 def test_all_regions_that_a_rule_leads_to_are_asked(standin: StandIn) -> None:
     standin.clear()
     rules = {"strict": True, "hosts": {"a.example.com": "eu"}, "api_keys": {"k" * 32: "us"}}
-    settings = Settings.model_validate({"upstreams": vendor_upstreams(standin), "region": rules})
+    written = {"upstreams": vendor_upstreams(standin), "region": rules, "timeouts": PATIENT}
+    settings = Settings.model_validate(written)
     checks = list(check_upstreams(settings))
     assert {check.state for check in checks} == {"ok"}
     assert [check.where for check in checks] == [
@@ -103,6 +106,7 @@ def test_addresses_that_are_free_are_fine(standin: StandIn, tmp_path: Path) -> N
         "listen": {"address": f"127.0.0.1:{free_port()}"},
         "admin": {"address": f"127.0.0.1:{free_port()}"},
         "upstreams": vendor_upstreams(standin),
+        "timeouts": PATIENT,
     }
     code, checks = doctor(tmp_path, addresses)
     assert bad(checks) == []
@@ -115,6 +119,7 @@ def test_addresses_that_somebody_else_has(standin: StandIn, tmp_path: Path) -> N
             "listen": {"address": f"127.0.0.1:{port}"},
             "admin": {"address": f"127.0.0.1:{admin}"},
             "upstreams": vendor_upstreams(standin),
+            "timeouts": PATIENT,
         }
         code, checks = doctor(tmp_path, addresses)
     assert bad(checks) == [
@@ -125,7 +130,12 @@ def test_addresses_that_somebody_else_has(standin: StandIn, tmp_path: Path) -> N
 
 
 def test_an_address_that_this_machine_does_not_have(standin: StandIn, tmp_path: Path) -> None:
-    addresses = {"listen": {"address": "192.0.2.1:8080"}, "admin": None, "upstreams": vendor_upstreams(standin)}
+    addresses = {
+        "listen": {"address": "192.0.2.1:8080"},
+        "admin": None,
+        "upstreams": vendor_upstreams(standin),
+        "timeouts": PATIENT,
+    }
     assert bad(doctor(tmp_path, addresses)[1]) == [(Inside.ADDRESS_UNUSABLE.label, "listen[0].address")]
 
 
@@ -135,6 +145,7 @@ def test_a_gateway_that_is_not_ready_is_told(standin: StandIn, tmp_path: Path) -
             "listen": {"address": f"127.0.0.1:{free_port()}"},
             "admin": {"address": f"127.0.0.1:{admin}"},
             "upstreams": vendor_upstreams(standin),
+            "timeouts": PATIENT,
         }
         code, checks = doctor(tmp_path, addresses)
     assert bad(checks) == [(Inside.NOT_READY.label, "admin.address")]
@@ -152,6 +163,7 @@ def test_certificates_of_listeners(certificates: Certificates, standin: StandIn,
         "admin": None,
         "upstreams": vendor_upstreams(standin),
         "region": {"hosts": {"replay.example.com": "us", "replay.example.org": "us"}},
+        "timeouts": PATIENT,
     }
     code, checks = doctor(tmp_path, settings)
     assert bad(checks) == [

@@ -13,7 +13,7 @@ from proxy.doctor.browser import Sdk
 from proxy.doctor.outside import Outing, check_outside
 from proxy.doctor.outside_findings import Outside
 from proxy.model.check import Check
-from tests.doctor.servers import Certificates, Talk, deaf, endless, garbled, serving, silent
+from tests.doctor.servers import Certificates, Talk, answering, deaf, endless, garbled, serving, silent
 from tests.gateway import free_port
 
 SHORT = Patience(connect=3.0, answer=0.3, interim=0.3, total=60.0)
@@ -87,6 +87,30 @@ def test_who_gives_no_answer_is_given_up(talk: Talk) -> None:
         found = findings(f"http://127.0.0.1:{port}")
     assert set(names(found)) == {Outside.NO_ANSWER.label, Outside.GAVE_UP.label}
     assert found[-1].state == "unknown"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1 999 \x1b[2J",
+        "HTTP/1.1 abc OK",
+        "HTTP/9.9 200 OK",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1 200 OK\r\nno field",
+        "HTTP/1.1 200 OK\r\nX: \x00",
+        "HTTP/1.1 101 Switching Protocols",
+        "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: \u00ff\u009b31m\r\nAccess-Control-Max-Age: -1e9",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: \u00a0",
+        "HTTP/1.1 302 Found\r\nLocation: http://[",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: =;;;\r\nVary: ,,,",
+    ],
+)
+def test_whatever_is_answered_is_judged_and_can_be_printed(head: str) -> None:
+    with serving(answering(head)) as port:
+        found = findings(f"http://127.0.0.1:{port}")
+    assert found
+    assert [check for check in found if "broke off" in check.what] == []
+    assert all((check.what + check.where + check.remedy).isprintable() for check in found)
 
 
 def test_a_server_that_takes_no_handshake_is_given_up() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
-from proxy.cli.doctor import config_url
+from proxy.cli.doctor import config_url, page_origin
 from proxy.settings import Settings
 from tests.gateway import free_port
 
@@ -34,6 +33,7 @@ def doctor(*arguments: str) -> Result:
         (("--url", URL, "--ca-file", "/nowhere/ca.pem"), "--ca-file: /nowhere/ca.pem can't be used"),
         (("--config-url", URL), "--config-url needs --url"),
         (("--api-key", "key"), "--api-key needs --url"),
+        (("--origin", "https://www.example.com"), "--origin needs --url"),
         (("--config", "/nowhere/gateway.yaml"), "no readable file"),
         (("--nonsense",), "No such option"),
     ],
@@ -61,7 +61,19 @@ def test_json_has_the_fields_of_each_check() -> None:
     assert list(check) == ["name", "state", "what", "remedy", "where"]
 
 
-def test_the_configuration_is_beside_the_uploads_by_the_settings_paths(tmp_path: Path) -> None:
+def test_the_configuration_is_beside_the_uploads_by_the_settings_paths() -> None:
     assert config_url("https://a.example:8443/r/t", Settings()) == "https://a.example:8443/config"
     settings = Settings.model_validate({"paths": {"track": ["/r/t"], "config": ["/r/c", "/config"]}})
     assert config_url("https://a.example/r/t", settings) == "https://a.example/r/c"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin"),
+    [
+        (["*"], "https://app.example.com"),
+        (["https://*.example.org"], "https://app.example.com"),
+        (["https://*.example.org", "https://www.example.org"], "https://www.example.org"),
+    ],
+)
+def test_the_page_is_one_that_the_settings_allow(allowed: list[str], origin: str) -> None:
+    assert page_origin(Settings.model_validate({"cors": {"allow_origins": allowed}})) == origin

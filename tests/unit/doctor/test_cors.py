@@ -74,7 +74,8 @@ def test_only_what_is_missing_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "is_fine"), [("7200", True), ("600", True), ("599", False), ("-1", False), ("", False)]
+    ("value", "is_fine"),
+    [("7200", True), ("600", True), ("599", False), ("-1", False), ("9" * 5000, False), ("", False)],
 )
 def test_remembered(value: str, is_fine: bool) -> None:
     assert (labels(cors.remembered(answer((cors.MAX_AGE, value)), "x")) == []) is is_fine
