@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 from proxy.doctor.inside_findings import Inside
+from proxy.doctor.outside_findings import Outside
 from proxy.doctor.upstreams import check_upstreams
 from proxy.model.check import Check
 from proxy.settings import Settings
@@ -286,3 +287,9 @@ def test_a_configuration_that_is_wrong_ends_with_2(tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["doctor", "--config", str(config), *more])
         assert result.exit_code == 2
         assert "listen" in result.stderr
+
+
+def test_from_outside_a_gateway_with_its_defaults_lets_any_page_in_and_nothing_else(gateway: Gateway) -> None:
+    result = CliRunner().invoke(main, ["doctor", "--url", f"{gateway.url}/sessions/v2/track", "--json"])
+    assert [each["name"] for each in json.loads(result.stdout) if each["state"] != "ok"] == [Outside.ANY_ORIGIN.label]
+    assert result.exit_code == 0
