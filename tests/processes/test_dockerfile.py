@@ -28,7 +28,7 @@ from tests.gateway import eventually, free_port
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 # What only an image has; everything else of a RUN is done here.
-SYSTEM = {"apt-get", "rm", "useradd"}
+SYSTEM = {"apt-get", "install", "rm", "useradd"}
 BASE = "python:3.11-slim-bookworm"
 BUILD_SECONDS = 300  # a few when pip has the wheels already
 
@@ -102,7 +102,7 @@ class Replay:
                 self.copy(each.value)
             case "RUN":
                 self.run(each.value)
-            case "USER" | "EXPOSE" | "HEALTHCHECK" | "STOPSIGNAL" | "ENTRYPOINT" | "CMD":
+            case "LABEL" | "USER" | "EXPOSE" | "HEALTHCHECK" | "STOPSIGNAL" | "ENTRYPOINT" | "CMD":
                 pass
             case _:
                 pytest.fail(f"the replay does not know {each.name}")
