@@ -21,17 +21,20 @@ def mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True)
 
 
-def mounted() -> Iterator[str]:
-    """Where something is mounted (proc_pid_mountinfo(5)), the last first, so that what covers comes before it."""
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-        yield re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), line.split()[4])
+def mounted() -> Iterator[tuple[str, list[str]]]:
+    """Where something is mounted, and its options (proc_pid_mountinfo(5))."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        _, _, _, _, path, options, *_ = line.split()
+        yield re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), path), options.split(",")
 
 
 def confine(folder: str) -> None:
     """Everything read-only but the folder."""
     mount("--make-rprivate", "/")
-    for path in {each for each in mounted() if not each.startswith(NOT_ON_A_DISK)}:
-        mount("-o", "remount,bind,ro", path)
+    for path, options in dict(mounted()).items():
+        if not path.startswith(NOT_ON_A_DISK):
+            # The other options must stay: in a namespace of one's own they can't be taken away.
+            mount("-o", ",".join(("remount", "bind", "ro", *(each for each in options if each != "rw"))), path)
     mount("-t", "tmpfs", "-o", "mode=700", "tmpfs", folder)
 
 
