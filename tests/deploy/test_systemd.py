@@ -13,7 +13,7 @@ from proxy.settings import advices
 from proxy.supervisor import SPARE_DESCRIPTORS
 from tests.gateway import COMMAND
 
-from .shipped import DEPLOY, seconds_to_stop, settings_of
+from .shipped import DEPLOY, ROOT, seconds_to_stop, settings_of
 
 FOLDER = DEPLOY / "systemd"
 UNIT = (FOLDER / "replay-gateway.service").read_text()
@@ -87,6 +87,11 @@ def test_with_tls_it_may_have_a_low_port_and_no_more(unit_with_tls: Path) -> Non
     assert exposure(unit_with_tls) <= EXPOSURE_WITH_TLS
     assert values("CapabilityBoundingSet", TLS) == values("AmbientCapabilities", TLS) == ["CAP_NET_BIND_SERVICE"]
     assert values("CapabilityBoundingSet") == values("AmbientCapabilities") == [""]
+
+
+def test_the_documentation_states_the_exposure() -> None:
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    assert f"rates its exposure {EXPOSURE} of 10, with `tls.conf` {EXPOSURE_WITH_TLS};" in text
 
 
 def test_it_has_time_to_drain() -> None:
