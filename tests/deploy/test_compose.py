@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from .shipped import DEPLOY, ROOT, seconds_to_stop, settings_of
 
 FOLDER = DEPLOY / "compose"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-# That of the Compose specification, as the package check-jsonschema 0.39 brings it; Apache-2.0.
-SCHEMA = json.loads((Path(__file__).parent / "schemas" / "compose-spec.json").read_text())
+# That of the Compose specification.
+SCHEMA = json.loads(files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 GATEWAY = SERVICES["gateway"]
 SETTINGS = settings_of((FOLDER / "gateway.yaml").read_text())
