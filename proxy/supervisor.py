@@ -11,19 +11,25 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from itertools import chain
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from proxy.admin.dashboard import Dashboard
 from proxy.admin.endpoints import Endpoints, serve
+from proxy.admin.snapshot import About
+from proxy.admin.watch import Sources, Watch
+from proxy.archive.trouble_marks import kind_of
 from proxy.observe import logs
 from proxy.observe.ledger import Gauge, Ledger, LedgerMemory, Mark
 from proxy.observe.metrics import GatewayCollector, Processes
 from proxy.policy.last_good import LastGoodAnswers
+from proxy.runtime.certificates import CertificateFacts, facts
 from proxy.runtime.child import Child
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Frame
@@ -34,7 +40,7 @@ from proxy.runtime.reload import Reloads, Reread, Result
 from proxy.runtime.sockets import BindError, bind, bind_each, close_all
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import CertificateError, server_context
-from proxy.settings import Settings
+from proxy.settings import Admin, ListenerTls, Settings
 from proxy.settings.handover import dump, dump_for_worker
 
 WORKER_MODULE = "proxy.worker"
@@ -129,6 +135,7 @@ class Supervisor:
             ARCHIVER_MODULE, archivers, self._greet_archiver, _nothing, _nothing, role="archiver", is_vital=False
         )
         self._configs = LastGoodAnswers(settings.config_cache)
+        self._certificates = certificates(settings)
         self._announced = False
         self._told_to_stop = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -141,7 +148,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGINT, self._on_stop_signal, "SIGINT")
         loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self._reloads.reload(), "reload"))
         check_descriptors(self._settings, raise_descriptor_limit())
-        admin = await serve(self._application(), self._taken.admin) if self._taken.admin else None
+        admin = await self._serve_admin()
         crew = spawn(self._crew.keep(), "crew")
         archiver = spawn(self._archiver.keep(), "archiver")
         told = spawn(self._told_to_stop.wait(), "stop signal")
@@ -173,6 +180,7 @@ class Supervisor:
         """Other settings for all processes; why they did not take them, empty if they did."""
         logs.configure(settings.log, "supervisor", wall, lambda lost: None)
         check_descriptors(settings, raise_descriptor_limit())
+        self._certificates = certificates(settings)
         configs = LastGoodAnswers(settings.config_cache)
         for entry in self._configs.entries():
             configs.load(entry)
@@ -233,12 +241,26 @@ class Supervisor:
 
     # -- the admin server
 
-    def _application(self) -> web.Application:
+    async def _serve_admin(self) -> web.AppRunner | None:
+        if self._taken.admin is None or self._settings.admin is None:
+            return None
+        application = self._application(self._settings.admin)
+        return await serve(application, self._taken.admin)
+
+    def _application(self, admin: Admin) -> web.Application:
         registry = CollectorRegistry()
         registry.register(
             GatewayCollector(self._ledger.totals, self._processes, _version(), sorted(self._settings.upstreams))
         )
-        return Endpoints(self._unready, registry, self._reloads.reload).application()
+        application = Endpoints(self._unready, registry, self._reloads.reload).application()
+        sources = Sources(self._ledger.totals, self._processes, self._archivers, self._unready, kind_of)
+        watch = Watch(self._about, sources)
+        application.cleanup_ctx.append(watch.kept)
+        Dashboard(watch.status, admin.address.host).add_to(application)
+        return application
+
+    def _about(self) -> About:
+        return About(self._settings, self._certificates, _version(), build())
 
     def _unready(self) -> str | None:
         crew = self._crew
@@ -266,6 +288,29 @@ class Supervisor:
             reloads.last.is_applied,
             reloads.last.applied_at,
         )
+
+    def _archivers(self) -> Processes:
+        crew = self._archiver
+        return Processes(crew.size, crew.ready, crew.restarts, self._told_to_stop.is_set())
+
+
+def certificates(settings: Settings) -> Mapping[int, CertificateFacts | None]:
+    """What the certificates of the TLS listeners say, by the listener's index; None: it can't be told."""
+    return {number: _facts(number, each.tls) for number, each in enumerate(settings.listen) if each.tls}
+
+
+def _facts(number: int, tls: ListenerTls) -> CertificateFacts | None:
+    try:
+        return facts(server_context(f"listen[{number}].tls", tls), tls.certificate)
+    except CertificateError as problem:
+        _log.warning("can't tell when a certificate expires: %s", problem)
+        return None
+
+
+def build() -> str:
+    """Whether the data path is machine code or plain Python."""
+    found = find_spec("proxy.edge.connection")
+    return "plain" if found is None or str(found.origin).endswith(".py") else "compiled"
 
 
 def check_descriptors(settings: Settings, allowed: int) -> None:

@@ -23,6 +23,7 @@ from proxy.archive.scratch import Scratch
 from proxy.archive.seal import Sealed, SealOptions, data_file, seal
 from proxy.archive.store import Store, StoreError, put_whole
 from proxy.archive.suppression import Rules, Suppressions
+from proxy.archive.trouble_marks import DISK, mark_of
 from proxy.observe.ledger import Counter, Gauge, Ledger, Mark
 from proxy.runtime.clock import monotonic, wall
 from proxy.spool.folder import Found, State, advance, claim, found_in, prepare, remove
@@ -170,8 +171,10 @@ class Uploader:
                 os.close(descriptor)
         except StoreError as error:
             self._ledger.count(Counter.ARCHIVE_UPLOAD_FAILURES)
+            self._remember(error.code)
             self._failed(found.name, str(error), logging.WARNING if error.is_transient else logging.ERROR)
         except OSError as error:
+            self._remember(DISK)
             self._failed(found.name, f"{error.filename or 'the disk'}: {error.strerror}", logging.ERROR)
         else:
             with self._work.lock:
@@ -190,6 +193,10 @@ class Uploader:
         # Without the segment's name: all that wait for the same reason are one line (see the log's filter).
         _log.log(level, "can't archive yet, kept in the spool and tried again: %s", why)
         _log.debug("%s waits %.1f s", name, pause)
+
+    def _remember(self, code: str) -> None:
+        self._ledger.mark(Mark.ARCHIVE_TROUBLE, mark_of(code))
+        self._ledger.mark(Mark.ARCHIVE_TROUBLE_MS, int(wall() * 1000))
 
     # -- a segment
 

@@ -90,6 +90,8 @@ class Mark(IntEnum):
     RUN_BEGAN_MS = auto()  # Unix time; noted by the supervisor
     ARCHIVE_LAST_MS = auto()  # when an object was stored last, Unix time
     CONFIG_LIVE_MS = auto()  # when the vendor gave a good configuration last, Unix time
+    ARCHIVE_TROUBLE = auto()  # what the store's last error was, see `archive.trouble_marks`
+    ARCHIVE_TROUBLE_MS = auto()  # when that was, Unix time
 
 
 # Upper bounds of the duration histograms, in seconds. Beside the usual decades: .7 and 1 (the SDK's patience with

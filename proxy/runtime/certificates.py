@@ -6,12 +6,35 @@ Must not know of listeners or reports: paths and times in, texts out.
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _DAY = 86400.0
 # Codes of X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (OpenSSL, x509_vfy.h).
 _OUT_OF_DATE = (9, 10)
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the module ssl has no name for
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """`not_after` is Unix time; `names` are the host names and addresses that the certificate is for."""
+
+    not_after: float
+    names: tuple[str, ...]
+
+
+def facts(context: ssl.SSLContext, certificate: Path) -> CertificateFacts | None:
+    """What a certificate says of itself, an expired one too; None when that can't be told. `context` must have loaded
+    it."""
+    try:
+        peer = _shown_to_client(context, certificate, _NO_CHECK_TIME)
+    except ssl.SSLError:
+        return None
+    if not peer:
+        return None
+    names = tuple(value for _, value in peer.get("subjectAltName", ()))
+    return CertificateFacts(ssl.cert_time_to_seconds(str(peer["notAfter"])), names)
 
 
 def days_left(context: ssl.SSLContext, certificate: Path, now: float) -> float | None:
@@ -31,11 +54,8 @@ def days_left(context: ssl.SSLContext, certificate: Path, now: float) -> float |
 
 def names(context: ssl.SSLContext, certificate: Path) -> list[str]:
     """The host names and addresses that the certificate is good for, as it lists them; none if it can't be read."""
-    try:
-        listed = _shown_to_client(context, certificate).get("subjectAltName", ())
-    except ssl.SSLError:
-        return []
-    return [value for _, value in listed]
+    found = facts(context, certificate)
+    return list(found.names) if found else []
 
 
 def is_good_for(host: str, listed: list[str]) -> bool:
@@ -45,12 +65,12 @@ def is_good_for(host: str, listed: list[str]) -> bool:
     return any(name.lower() in (host, wildcard) for name in listed)
 
 
-def _shown_to_client(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
+def _shown_to_client(context: ssl.SSLContext, certificate: Path, flags: int = 0) -> dict[str, Any]:
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.load_verify_locations(certificate)
     # The certificate itself is the anchor: whether anybody else trusts its issuer is not asked here.
-    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | flags
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = trusting.wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)

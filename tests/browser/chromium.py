@@ -161,6 +161,18 @@ class Tab:
         """A real mouse click on an element."""
         self._ask("click", selector=selector)
 
+    def press(self, key: str) -> None:
+        """A key of the keyboard, pressed and let go."""
+        self._ask("press", key=key)
+
+    def look(self, scheme: str, width: int, height: int) -> None:
+        """See pages as a visitor with this colour scheme (light, dark) and size of window does."""
+        self._ask("look", scheme=scheme, width=width, height=height)
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page as a PNG file."""
+        self._ask("screenshot", path=str(path))
+
     def close_page(self) -> None:
         """Close the tab as a visitor does; requests that outlive the page go on."""
         self._ask("close_page")

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from proxy.cli.archiving.spool_look import look
 from proxy.spool.folder import State
+from proxy.spool.look import look
 from tests.gateway import ROOT
 from tests.unit.cli.archived import Sent, spooled
 

@@ -14,7 +14,6 @@ import click
 from proxy.cli.admin import UnreachableError
 from proxy.cli.archiving.account import Account, ask
 from proxy.cli.archiving.opening import with_archive
-from proxy.cli.archiving.spool_look import Lying, look
 from proxy.cli.archiving.times import shown
 from proxy.cli.archiving.wording import aged, counted, sized
 from proxy.cli.exit_codes import FAILURE, FINE
@@ -22,6 +21,7 @@ from proxy.model.drop import Drop
 from proxy.runtime.clock import wall
 from proxy.settings import Address, Archive, Settings
 from proxy.spool.folder import State
+from proxy.spool.look import Lying, look
 
 # A sum that is not even is asked for again: counters move while they are read, and a gauge is up to a second old.
 SECOND_LOOK: Final = 1.5

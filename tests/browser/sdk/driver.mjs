@@ -53,6 +53,13 @@ const commands = {
   go: ({ tab, url }) => tabs.get(tab).page.goto(url).then(() => null),
   evaluate: ({ tab, expression }) => tabs.get(tab).page.evaluate(expression),
   click: ({ tab, selector }) => tabs.get(tab).page.click(selector).then(() => null),
+  press: ({ tab, key }) => tabs.get(tab).page.keyboard.press(key).then(() => null),
+  look: async ({ tab, scheme, width, height }) => {
+    await tabs.get(tab).page.emulateMedia({ colorScheme: scheme });
+    await tabs.get(tab).page.setViewportSize({ width, height });
+    return null;
+  },
+  screenshot: ({ tab, path }) => tabs.get(tab).page.screenshot({ path, fullPage: true }).then(() => null),
   // The page goes as it goes when a visitor closes the tab; its context stays, because requests may outlive the page.
   close_page: ({ tab }) => tabs.get(tab).page.close().then(() => null),
   seen: ({ tab }) => {

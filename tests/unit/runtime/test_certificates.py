@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from proxy.runtime.certificates import days_left, is_good_for, names
+from proxy.runtime.certificates import days_left, facts, is_good_for, names
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -58,6 +58,18 @@ def test_a_certificate_of_somebody_else_can_not_be_judged(tmp_path: Path) -> Non
     other = tmp_path / "other.pem"
     trustme.CA().issue_cert("b.example").cert_chain_pems[0].write_to_path(str(other))
     assert days_left(context, other, NOW.timestamp()) is None
+
+
+def test_of_an_expired_one_it_is_told_since_when(tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("a.example", not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    found = facts(*written(tmp_path, leaf))
+    assert found
+    assert (found.not_after, found.names) == (pytest.approx((NOW - DAY).timestamp(), abs=1), ("a.example",))
+
+
+def test_of_a_context_without_one_nothing_is_told(tmp_path: Path) -> None:
+    _, certificate = written(tmp_path, trustme.CA().issue_cert("a.example"))
+    assert facts(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate) is None
 
 
 def test_the_names_are_those_that_it_lists(tmp_path: Path) -> None:

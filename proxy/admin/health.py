@@ -1,0 +1,150 @@
+"""Whether the gateway does what it is there for, and if not, why: judged by the very values that the status shows.
+
+Pure. Must not decide what probes are told: no trouble of the vendor's makes the gateway unready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from proxy.model.drop import Drop
+from proxy.model.record import Outcome
+
+# The same bounds as those of the alerts.
+FAILED_MANY: Final = 0.01
+FAILED_MOST: Final = 0.5
+REFUSED_MANY: Final = 0.05
+REJECTED_MANY: Final = 0.1
+LAG_SECONDS: Final = 0.25
+WAITED_SECONDS: Final = 900
+EXPIRY_DAYS: Final = 14.0
+
+Plain = Mapping[str, Any]
+
+
+class State(IntEnum):
+    """How bad it is; the worst finding is the gateway's state."""
+
+    OK = 0
+    DEGRADED = 1  # some recordings are, or soon will be, lost, late or not copied
+    FAILING = 2  # most of them are lost
+
+
+class Finding(NamedTuple):
+    """Something that is not as it should be: of what, and a sentence about it."""
+
+    state: State
+    about: str
+    text: str
+
+
+def findings(shown: Plain) -> Iterator[Finding]:
+    """Everything that the sections of a status tell of trouble."""
+    yield from _of_workers(shown["workers"], shown["loop_lag_seconds"])
+    for endpoint in shown["upstreams"]["endpoints"]:
+        yield from _of_endpoint(endpoint, shown["workers"]["ready"])
+    for failure in shown["upstreams"]["connect_failures"]:
+        if failure["recent"]:
+            yield _found("upstreams", f"{failure['recent']} connections failed: {failure['kind']}. {failure['fix']}")
+    for route, traffic in shown["traffic"].items():
+        yield from _of_route(route, traffic)
+    yield from _of_requests(shown)
+    yield from _of_config(shown["config"])
+    if shown["archive"] is not None:
+        yield from _of_archive(shown["archive"])
+    for listener in shown["listeners"]:
+        yield from _of_certificate(listener)
+
+
+def _found(about: str, text: str, state: State = State.DEGRADED) -> Finding:
+    return Finding(state, about, text)
+
+
+def _of_workers(workers: Plain, lag: Plain) -> Iterator[Finding]:
+    wanted, ready = workers["wanted"], workers["ready"]
+    if workers["draining"]:
+        yield _found("workers", "The gateway is shutting down.")
+    elif not ready:
+        yield _found("workers", "No worker is ready.", State.FAILING)
+    elif ready < wanted:
+        yield _found("workers", f"{ready} of {wanted} workers are ready.")
+    if workers["recent_restarts"]:
+        yield _found(
+            "workers", f"{workers['recent_restarts']} workers were started again: the log says why they ended."
+        )
+    if (lag["p90"] or 0) > LAG_SECONDS:
+        yield _found("workers", f"The workers' loops are {lag['p90']:.2f} s late: too little processor time.")
+
+
+def _of_endpoint(endpoint: Plain, workers: int) -> Iterator[Finding]:
+    if endpoint["breakers_open"]:
+        state = State.FAILING if endpoint["breakers_open"] >= workers else State.DEGRADED
+        name = f"upstreams.{endpoint['region']}.{endpoint['route']}"
+        text = f"Left alone by {endpoint['breakers_open']} of {workers} workers: it failed too often in a row."
+        yield _found(name, text, state)
+
+
+def _of_route(route: str, traffic: Plain) -> Iterator[Finding]:
+    ended, of = traffic["recent_outcomes"], traffic["recent"]
+    failed, refused = ended[Outcome.FAILED.value], ended[Outcome.REFUSED.value]
+    if failed > of * FAILED_MANY:
+        state = State.FAILING if failed > of * FAILED_MOST else State.DEGRADED
+        yield _found(f"traffic.{route}", f"{failed} of {of} requests failed.", state)
+    if refused > of * REFUSED_MANY:
+        yield _found(f"traffic.{route}", f"The vendor refused {refused} of {of} requests: a wrong key or region?")
+
+
+def _of_requests(shown: Plain) -> Iterator[Finding]:
+    recent = shown["ledger"]["recent"]
+    rejected = recent[Outcome.REJECTED.value]
+    if rejected > recent["received"] * REJECTED_MANY:
+        most = shown["rejections"][0]
+        yield _found("rejections", f"{rejected} requests were refused, most as {most['reason']}. {most['fix']}")
+    for skip in shown["skipped"]:
+        if skip["recent"]:
+            yield _found("skipped", f"The vendor threw {skip['recent']} uploads away ({skip['code']}). {skip['fix']}")
+    if not shown["ledger"]["adds_up"]:
+        yield _found("ledger", "The requests received and how they ended don't add up: an error of the gateway's own.")
+
+
+def _of_config(config: Plain) -> Iterator[Finding]:
+    recent = config["recent"]
+    if recent["missed"]:
+        yield _found("config", f"{recent['missed']} visitors got no configuration and are not recorded.")
+    if recent["stale"]:
+        age = config["last_live_age_seconds"]
+        since = "" if age is None else f", the vendor's last is {age:.0f} s old"
+        yield _found("config", f"{recent['stale']} visitors got the last good configuration{since}.")
+
+
+def _of_archive(archive: Plain) -> Iterator[Finding]:
+    spool, store = archive["spool"], archive["store"]
+    for drop in archive["dropped"]:
+        if drop["recent"] and drop["reason"] != Drop.SUPPRESSED.value:
+            yield _found("archive", f"{drop['recent']} uploads are not archived: {drop['reason']}. {drop['fix']}")
+    if spool["full"]:
+        yield _found("archive.spool", "The spool is full.")
+    if spool["why_not"]:
+        yield _found("archive.spool", f"The spool can't be looked at: {spool['why_not']}.")
+    if store["lag_seconds"] > WAITED_SECONDS:
+        error = f", last error: {store['last_error']['kind']}" if store["last_error"] else ""
+        yield _found("archive.store", f"The oldest segment has waited for {store['lag_seconds'] // 60} min{error}.")
+    if archive["damaged_segments"] or archive["sync_failures"]:
+        yield _found("archive.spool", "The spool's disk lost something, or does not promise to keep it: see the log.")
+    if not archive["archiver"]["ready"]:
+        yield _found("archive", "The archiver is not running; uploads wait in the spool.")
+    if not archive["adds_up"]:
+        yield _found("archive", "The uploads offered and where they are don't add up: an error of the gateway's own.")
+
+
+def _of_certificate(listener: Plain) -> Iterator[Finding]:
+    certificate = listener["certificate"]
+    if certificate is None or certificate["days_left"] is None or certificate["days_left"] >= EXPIRY_DAYS:
+        return
+    days = certificate["days_left"]
+    if days <= 0:
+        yield _found("listeners", f"The certificate of {listener['address']} has expired.", State.FAILING)
+    else:
+        yield _found("listeners", f"The certificate of {listener['address']} expires in {days:.0f} days: renew it.")
