@@ -47,7 +47,9 @@ def findings(shown: Plain) -> Iterator[Finding]:
         yield from _of_endpoint(endpoint, shown["workers"]["ready"])
     for failure in shown["upstreams"]["connect_failures"]:
         if failure["recent"]:
-            yield _found("upstreams", f"{failure['recent']} connections failed: {failure['kind']}. {failure['fix']}")
+            yield _found(
+                "upstreams", f"{_many(failure['recent'], 'connection')} failed: {failure['kind']}. {failure['fix']}"
+            )
     for route, traffic in shown["traffic"].items():
         yield from _of_route(route, traffic)
     yield from _of_requests(shown)
@@ -56,6 +58,10 @@ def findings(shown: Plain) -> Iterator[Finding]:
         yield from _of_archive(shown["archive"])
     for listener in shown["listeners"]:
         yield from _of_certificate(listener)
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _found(about: str, text: str, state: State = State.DEGRADED) -> Finding:
@@ -72,7 +78,7 @@ def _of_workers(workers: Plain, lag: Plain) -> Iterator[Finding]:
         yield _found("workers", f"{ready} of {wanted} workers are ready.")
     if workers["recent_restarts"]:
         yield _found(
-            "workers", f"{workers['recent_restarts']} workers were started again: the log says why they ended."
+            "workers", f"{_many(workers['recent_restarts'], 'restart')} of workers: the log says why they ended."
         )
     if (lag["p90"] or 0) > LAG_SECONDS:
         yield _found("workers", f"The workers' loops are {lag['p90']:.2f} s late: too little processor time.")
@@ -82,7 +88,7 @@ def _of_endpoint(endpoint: Plain, workers: int) -> Iterator[Finding]:
     if endpoint["breakers_open"]:
         state = State.FAILING if endpoint["breakers_open"] >= workers else State.DEGRADED
         name = f"upstreams.{endpoint['region']}.{endpoint['route']}"
-        text = f"Left alone by {endpoint['breakers_open']} of {workers} workers: it failed too often in a row."
+        text = f"Left alone by {endpoint['breakers_open']} of {_many(workers, 'worker')}: it failed too often in a row."
         yield _found(name, text, state)
 
 
@@ -91,20 +97,28 @@ def _of_route(route: str, traffic: Plain) -> Iterator[Finding]:
     failed, refused = ended[Outcome.FAILED.value], ended[Outcome.REFUSED.value]
     if failed > of * FAILED_MANY:
         state = State.FAILING if failed > of * FAILED_MOST else State.DEGRADED
-        yield _found(f"traffic.{route}", f"{failed} of {of} requests failed.", state)
+        yield _found(f"traffic.{route}", f"{failed} of {_many(of, 'request')} failed.", state)
     if refused > of * REFUSED_MANY:
-        yield _found(f"traffic.{route}", f"The vendor refused {refused} of {of} requests: a wrong key or region?")
+        yield _found(
+            f"traffic.{route}", f"The vendor refused {refused} of {_many(of, 'request')}: a wrong key or region?"
+        )
 
 
 def _of_requests(shown: Plain) -> Iterator[Finding]:
     recent = shown["ledger"]["recent"]
     rejected = recent[Outcome.REJECTED.value]
-    if rejected > recent["received"] * REJECTED_MANY:
+    # A request that ends while the counters are read may have no reason yet.
+    if rejected > recent["received"] * REJECTED_MANY and shown["rejections"]:
         most = shown["rejections"][0]
-        yield _found("rejections", f"{rejected} requests were refused, most as {most['reason']}. {most['fix']}")
+        yield _found(
+            "rejections",
+            f"{_many(rejected, 'request')} refused by the gateway, most as {most['reason']}. {most['fix']}",
+        )
     for skip in shown["skipped"]:
         if skip["recent"]:
-            yield _found("skipped", f"The vendor threw {skip['recent']} uploads away ({skip['code']}). {skip['fix']}")
+            yield _found(
+                "skipped", f"The vendor threw {_many(skip['recent'], 'upload')} away ({skip['code']}). {skip['fix']}"
+            )
     if not shown["ledger"]["adds_up"]:
         yield _found("ledger", "The requests received and how they ended don't add up: an error of the gateway's own.")
 
@@ -112,20 +126,20 @@ def _of_requests(shown: Plain) -> Iterator[Finding]:
 def _of_config(config: Plain) -> Iterator[Finding]:
     recent = config["recent"]
     if recent["missed"]:
-        yield _found("config", f"{recent['missed']} visitors got no configuration and are not recorded.")
+        yield _found("config", f"{_many(recent['missed'], 'visitor')} got no configuration: not recorded.")
     if recent["stale"]:
         age = config["last_live_age_seconds"]
         since = "" if age is None else f", the vendor's last is {age:.0f} s old"
-        yield _found("config", f"{recent['stale']} visitors got the last good configuration{since}.")
+        yield _found("config", f"{_many(recent['stale'], 'visitor')} got the last good configuration{since}.")
 
 
 def _of_archive(archive: Plain) -> Iterator[Finding]:
     spool, store = archive["spool"], archive["store"]
     for drop in archive["dropped"]:
         if drop["recent"] and drop["reason"] != Drop.SUPPRESSED.value:
-            yield _found("archive", f"{drop['recent']} uploads are not archived: {drop['reason']}. {drop['fix']}")
+            yield _found("archive", f"{_many(drop['recent'], 'upload')} not archived: {drop['reason']}. {drop['fix']}")
     if spool["full"]:
-        yield _found("archive.spool", "The spool is full.")
+        yield _found("archive.spool", "The spool is full, or was within the last minute.")
     if spool["why_not"]:
         yield _found("archive.spool", f"The spool can't be looked at: {spool['why_not']}.")
     if store["lag_seconds"] > WAITED_SECONDS:

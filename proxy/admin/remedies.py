@@ -13,7 +13,7 @@ from proxy.model.failure import FailureKind
 from proxy.model.verdict import Reason
 
 _NOT_HTTP: Final = "Not a browser, or something in front spoils requests. Scanners are harmless."
-_RATES: Final = "Raise the rate in `limits`; behind a load balancer set client_ip.trusted_proxies."
+_RATES: Final = "Raise the rate in limits; behind a load balancer set client_ip.trusted_proxies."
 
 OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.BAD_REQUEST: _NOT_HTTP,
@@ -28,12 +28,12 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.UPGRADE: "Something asks for WebSocket or HTTP/2 here; the SDK does not.",
     Reason.EXPECTATION: "A client sends an Expect other than 100-continue; the SDK does not.",
     Reason.UNEXPECTED_BODY: "A GET or OPTIONS with a body; the SDK sends none.",
-    Reason.UNKNOWN_PATH: "Compare the addresses given to the SDK with `paths`. Scanners are harmless.",
+    Reason.UNKNOWN_PATH: "Compare the addresses given to the SDK with paths in the configuration. Scanners do no harm.",
     Reason.METHOD: "Uploads are POST, configurations GET: is the upload's address given as the configuration's?",
     Reason.TUNNEL: "Somebody tried to use the gateway as an open proxy. It is none.",
     Reason.FOREIGN_ORIGIN: "Add the page's origin to cors.allow_origins: scheme and port count.",
     Reason.UNKNOWN_KEY: "Add the API key to keys.allow, or correct it in the page.",
-    Reason.NO_REGION: "Name the host, key or header in `region`; a proxy in front must keep Host.",
+    Reason.NO_REGION: "Name the host, key or header in region; a proxy in front must keep Host.",
     Reason.RATE_PER_IP: _RATES,
     Reason.RATE_PER_KEY: _RATES,
     Reason.TOO_MANY_CONNECTIONS: "Raise limits.connections, or run more workers or gateways.",
@@ -44,7 +44,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
 }
 OF_FAILURE: Final[Mapping[FailureKind, str]] = {
     FailureKind.RESOLVE: "Look at this machine's name resolution: the vendor's host is not found.",
-    FailureKind.CONNECT_REFUSED: "Look at the firewall, and at `upstreams` if it names an address of yours.",
+    FailureKind.CONNECT_REFUSED: "Look at the firewall, and at the upstreams of the configuration.",
     FailureKind.CONNECT_TIMEOUT: "Look at the way out of this machine to the vendor's port 443.",
     FailureKind.CONNECT_ERROR: "Look at the routes and the firewall of this machine.",
     FailureKind.TLS: "A proxy that breaks TLS (give its authority as ca_file), old root certificates, a wrong clock.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -21,10 +22,11 @@ PATIENCE: Final = 2.0  # seconds
 
 
 class SpoolWatch:
-    """Looks into `folder` when asked."""
+    """Looks when asked, by calling `measure`, for which nobody waits longer than `patience` seconds."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, measure: Callable[[], SpoolSeen], patience: float = PATIENCE) -> None:
+        self._measure = measure
+        self._patience = patience
         self._looking: asyncio.Future[SpoolSeen] | None = None
 
     async def seen(self) -> SpoolSeen:
@@ -33,14 +35,14 @@ class SpoolWatch:
             self._looking = asyncio.get_running_loop().create_future()
             Thread(target=self._look, args=(self._looking,), name="spool look", daemon=True).start()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 return await asyncio.shield(self._looking)
         except TimeoutError:
-            return SpoolSeen(why_not=f"the disk gave no answer within {PATIENCE:g} s")
+            return SpoolSeen(why_not=f"the disk gave no answer within {self._patience:g} s")
 
     def _look(self, asked: asyncio.Future[SpoolSeen]) -> None:
         try:
-            found = measured(self._folder)
+            found = self._measure()
         except OSError as error:
             found = SpoolSeen(why_not=error.strerror or str(error))
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more

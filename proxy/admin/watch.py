@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from proxy.admin.snapshot import About, History, Moment, Snapshot, SpoolSeen
-from proxy.admin.spool_watch import SpoolWatch
+from proxy.admin.spool_watch import SpoolWatch, measured
 from proxy.admin.status import status
 from proxy.observe.ledger import Mark, Totals
 from proxy.observe.metrics import Processes
@@ -45,7 +46,7 @@ class Watch:
         self._sources = sources
         self._history = History()
         archive = about().settings.archive
-        self._spool = SpoolWatch(archive.spool.directory) if archive else None
+        self._spool = SpoolWatch(partial(measured, archive.spool.directory)) if archive else None
 
     async def kept(self, application: web.Application) -> AsyncIterator[None]:
         """Keeps moments while an application is served."""

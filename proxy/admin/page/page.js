@@ -178,6 +178,8 @@ function requests(shown, before) {
   tile("hand", "In hand now", `${count(shown.in_hand.requests)}, ${bytes(shown.in_hand.body_bytes)}`, shown.in_hand.requests);
   table("latency", [["Uploads", track], ["Configurations", config]].map(([name, { recent_seconds: taken }]) =>
     [name, duration(taken.gateway.p50), duration(taken.gateway.p99), duration(taken.upstream.p99)]));
+  table("answers", ["2xx", "3xx", "4xx", "5xx", "none"].map((status) =>
+    [status === "none" ? "No answer sent" : status, count(track.recent_answers[status]), count(config.recent_answers[status])]));
 }
 
 function ledger({ ledger: sums }) {
@@ -216,7 +218,7 @@ function vendor({ upstreams, config, workers }) {
     const isOpen = each.breakers_open > 0;
     const breaker = { text: isOpen ? `open (${each.breakers_open} of ${workers.wanted})` : "closed", tone: isOpen ? "bad" : "ok" };
     const answers = ["2xx", "4xx", "5xx"].map((status) =>
-      `${count(each.recent_answers[status])} (${count(each.answers[status])})`);
+      ({ text: count(each.recent_answers[status]), note: count(each.answers[status]) }));
     return [{ text: `${each.region} ${each.route}`, note: each.host }, breaker, ...answers];
   }));
   list("pool", [
@@ -257,7 +259,7 @@ function archive({ archive: shown }) {
   byId("spool-meter").value = used;
   put(byId("spool-label"), known ? `Spool: ${bytes(spool.bytes)} of ${bytes(spool.max_bytes)}` : `Spool: ${spool.why_not}`);
   list("spool", [
-    ["Room", spool.full ? "full" : "there is", spool.full ? "bad" : "ok"],
+    ["Room", spool.full ? "none, now or within the last minute" : "there is", spool.full ? "bad" : "ok"],
     ["Free on its disk", known ? bytes(spool.free_bytes) : "–"],
     ["Segments", known ? Object.entries(spool.segments).map(([state, number]) => `${number} ${state}`).join(", ") : "–"],
     ["Stored last", ago(store.last_stored)],
@@ -280,11 +282,11 @@ function processes({ workers, loop_lag_seconds: lag, listeners, in_hand: hand, g
     ["Log lines dropped", count(gateway.log_lines_dropped)],
   ]);
   table("listeners", listeners.map(({ address, tls, certificate }) => {
-    if (!certificate) return [{ text: address, note: tls ? "TLS" : "plain HTTP" }, "–", "–"];
+    if (!tls) return [{ text: address, note: "plain HTTP" }, "–"];
     const days = certificate.days_left;
     const tone = days === null || days >= 14 ? "" : days > 0 ? "warn" : "bad";
-    const left = days === null ? "unknown" : days > 0 ? `in ${Math.floor(days)} d` : "expired";
-    return [{ text: address, note: "TLS" }, certificate.names.join(", ") || "–",
+    const left = days === null ? "unknown" : days <= 0 ? "expired" : days < 730 ? `in ${Math.floor(days)} days` : `in ${Math.floor(days / 365.25)} years`;
+    return [{ text: address, note: certificate.names.join(", ") || "TLS" },
       { text: left, note: certificate.expires ? day(certificate.expires) : "", tone }];
   }));
 }
