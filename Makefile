@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_TOOLS := pip-tools==7.6.2
 LOCKS := requirements-build.lock requirements.lock
 # What is built into the package: a change of it is a reason to install anew.
-SOURCES := setup.py $(shell find proxy -name '*.py')
+SOURCES := setup.py $(shell find proxy -name '*.py') $(wildcard proxy/admin/page/*)
 # What setuptools leaves in build/, beside what the tests fetch into it.
 BUILT := build/lib* build/bdist* build/temp*
 # Says how long each stage of `make test` took.

@@ -19,7 +19,7 @@ from aiohttp import web
 ASSETS: Final = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
+    **{f"/{name}": (name, "text/javascript") for name in ("page.js", "elements.js", "setup.js")},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEAD: Final = {

@@ -45,6 +45,7 @@ UNFILLED = """[...document.querySelectorAll('main tbody, main dl, main ul, main 
   .filter((each) => each.checkVisibility() && !each.closest('noscript') && !each.textContent.trim())
   .map((each) => each.id || each.textContent)"""
 FOCUSED = "(document.activeElement.id || document.activeElement.href || document.activeElement.ariaLabel || '')"
+POINTS = "document.querySelector('#tile-track polyline').getAttribute('points').split(' ')"
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -172,6 +173,7 @@ def test_the_keyboard_reaches_everything(tab: Tab, watched: Gateway) -> None:
 
 def test_it_stays_and_says_so_when_the_gateway_is_gone(tab: Tab, watched: Gateway, tmp_path: Path) -> None:
     opened(tab, watched, "dark")
+    eventually(lambda: len(tab.evaluate(POINTS)) > 1, what="a second answer is drawn")
     before = text(tab, "#ledger")
     assert tab.evaluate("document.querySelector('#gone').hidden")
     watched.stop()

@@ -1,6 +1,8 @@
-// The status page: asks for the status every two seconds and shows it. Plain script, no library. Whatever comes from the
-// gateway is set as text, never as markup. What is shown stays when the gateway no longer answers.
-"use strict";
+// The status page: asks for the status every two seconds and shows it. Plain script, no library. What is shown stays when
+// the gateway no longer answers.
+
+import { byId, cell, child, list, put, table, trim } from "./elements.js";
+import { followTyping, setup } from "./setup.js";
 
 const POLL = 2000; // milliseconds between two questions
 const PATIENCE = 5000;
@@ -46,67 +48,6 @@ const rate = (value) => (value >= 100 ? count(Math.round(value)) : value.toFixed
 const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString("en-GB");
 const day = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 const ago = (seconds) => (seconds ? `${duration(Math.max(last.at - seconds, 0))} ago` : "never");
-
-// -- elements
-
-const byId = (id) => document.getElementById(id);
-
-// Only what changed is touched: a selection stays, and a screen reader hears news only.
-function put(element, text, tone = "") {
-  if (element.textContent !== text) element.textContent = text;
-  if ((element.dataset.tone ?? "") !== tone) element.dataset.tone = tone;
-}
-
-function child(parent, index, tag) {
-  const there = parent.children[index];
-  if (there && there.localName === tag) return there;
-  const made = document.createElement(tag);
-  if (there) there.replaceWith(made);
-  else parent.append(made);
-  return made;
-}
-
-function trim(parent, length) {
-  while (parent.children.length > length) parent.lastElementChild.remove();
-}
-
-// A cell is a text, or {text, note, tone}: the note stands below in small print.
-function cell(element, content) {
-  const { text, note = "", tone = "" } = typeof content === "string" ? { text: content } : content;
-  put(child(element, 0, "span"), text, tone);
-  trim(element, note ? 2 : 1);
-  if (!note) return;
-  const small = child(element, 1, "span");
-  small.className = "note";
-  put(small, note);
-}
-
-function table(id, rows, nothing) {
-  const body = byId(id);
-  const heads = body.parentElement.tHead.rows[0].cells;
-  const shown = rows.length ? rows : [[{ text: "", note: nothing }]];
-  trim(body, shown.length);
-  shown.forEach((cells, y) => {
-    const row = child(body, y, "tr");
-    trim(row, cells.length);
-    cells.forEach((content, x) => {
-      const element = child(row, x, x || !rows.length ? "td" : "th");
-      element.className = heads[x].className;
-      if (element.localName === "th") element.scope = "row";
-      element.colSpan = rows.length ? 1 : heads.length;
-      cell(element, content);
-    });
-  });
-}
-
-function list(id, pairs) {
-  const element = byId(id);
-  trim(element, 2 * pairs.length);
-  pairs.forEach(([name, value, tone], index) => {
-    put(child(element, 2 * index, "dt"), name);
-    put(child(element, 2 * index + 1, "dd"), value, tone);
-  });
-}
 
 // -- lines
 
@@ -177,7 +118,8 @@ function requests(shown, before) {
   tile("p99", "Upload, 99 % within", duration(slowest), slowest ?? 0);
   tile("hand", "In hand now", `${count(shown.in_hand.requests)}, ${bytes(shown.in_hand.body_bytes)}`, shown.in_hand.requests);
   table("latency", [["Uploads", track], ["Configurations", config]].map(([name, { recent_seconds: taken }]) =>
-    [name, duration(taken.gateway.p50), duration(taken.gateway.p99), duration(taken.upstream.p99)]));
+    [name, ...["p50", "p99"].map((part) =>
+      ({ text: duration(taken.gateway[part]), note: `vendor ${duration(taken.upstream[part])}` }))]));
   table("answers", ["2xx", "3xx", "4xx", "5xx", "none"].map((status) =>
     [status === "none" ? "No answer sent" : status, count(track.recent_answers[status]), count(config.recent_answers[status])]));
 }
@@ -291,104 +233,6 @@ function processes({ workers, loop_lag_seconds: lag, listeners, in_hand: hand, g
   }));
 }
 
-// -- set up a page
-
-const MEMORY = "replay-gateway.address";
-
-function remembered() {
-  try {
-    return localStorage.getItem(MEMORY) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-function remember(text) {
-  try {
-    localStorage.setItem(MEMORY, text);
-  } catch {
-    // Not remembered, then.
-  }
-}
-
-function guess({ listeners, setup: told }) {
-  if (told.hosts.length) return `https://${told.hosts[0]}`;
-  const secure = listeners.find((each) => each.tls) ?? listeners[0];
-  const names = (secure.certificate?.names ?? []).filter((name) => /^[a-z0-9.-]+$/i.test(name));
-  const port = secure.address.slice(secure.address.lastIndexOf(":"));
-  const scheme = secure.tls ? "https" : "http";
-  const host = names[0] ?? location.hostname;
-  return `${scheme}://${host}${port === (secure.tls ? ":443" : ":80") ? "" : port}`;
-}
-
-// The address without a slash at its end; null if the text is none.
-function address(text) {
-  try {
-    const url = new URL(text);
-    return /^https?:$/.test(url.protocol) ? `${url.origin}${url.pathname}`.replace(/\/+$/, "") : null;
-  } catch {
-    return null;
-  }
-}
-
-function setup(shown) {
-  const input = byId("public");
-  if (!input.value && document.activeElement !== input) input.value = remembered() || guess(shown);
-  const base = address(input.value);
-  input.setAttribute("aria-invalid", String(base === null));
-  if (base === null) return;
-  const told = shown.setup;
-  const track = base + told.track_paths[0];
-  const config = base + told.config_paths[0];
-  const origin = told.allow_origins.find((each) => !each.includes("*")) ?? "https://www.example.com";
-  put(byId("plugin"), [
-    'import * as amplitude from "@amplitude/analytics-browser";',
-    'import { sessionReplayPlugin } from "@amplitude/plugin-session-replay-browser";',
-    "",
-    "amplitude.add(sessionReplayPlugin({",
-    `  trackServerUrl: ${JSON.stringify(track)},`,
-    `  configServerUrl: ${JSON.stringify(config)},`,
-    "  sampleRate: 0.1,",
-    "}));",
-    `amplitude.init(API_KEY, { remoteConfig: { serverUrl: ${JSON.stringify(config)} } });`,
-  ].join("\n"));
-  put(byId("standalone"), [
-    'import * as sessionReplay from "@amplitude/session-replay-browser";',
-    "",
-    "await sessionReplay.init(API_KEY, {",
-    '  deviceId: "<device id>",',
-    "  sessionId: Date.now(),",
-    `  trackServerUrl: ${JSON.stringify(track)},`,
-    `  configServerUrl: ${JSON.stringify(config)},`,
-    "  sampleRate: 0.1,",
-    "}).promise;",
-  ].join("\n"));
-  put(byId("csp"), `Content-Security-Policy: connect-src 'self' ${new URL(base).origin}; worker-src 'self' blob:;`);
-  put(byId("curl"), tests(track, config, origin));
-}
-
-// A text as one word of a shell.
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
-function tests(track, config, origin) {
-  const upload = quoted(`${track}?device_id=test&session_id=1&type=replay`);
-  const from = `-H ${quoted(`Origin: ${origin}`)}`;
-  const headers = "authorization,content-encoding,content-type,x-client-library,x-client-sample-rate,x-client-url,x-client-version,x-sampling-hash-alg";
-  return [
-    "API_KEY=<API key>",
-    "",
-    `curl -si -X OPTIONS ${upload} ${from} \\`,
-    "  -H 'Access-Control-Request-Method: POST' \\",
-    `  -H 'Access-Control-Request-Headers: ${headers}'`,
-    "",
-    "printf '{\"version\":1,\"events\":[]}' | gzip |",
-    `curl -si ${upload} ${from} -H "Authorization: Bearer $API_KEY" \\`,
-    "  -H 'Content-Type: application/json' -H 'Content-Encoding: gzip' --data-binary @-",
-    "",
-    `curl -si ${quoted(`${config}/`)}"$API_KEY?config_group=browser" ${from}`,
-  ].join("\n");
-}
-
 // -- asking
 
 function show(shown) {
@@ -434,8 +278,5 @@ async function ask() {
   }
 }
 
-byId("public").addEventListener("input", ({ target }) => {
-  if (address(target.value) !== null || !target.value) remember(target.value);
-  if (last) setup(last);
-});
+followTyping(() => last);
 ask();

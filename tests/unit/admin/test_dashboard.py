@@ -8,12 +8,14 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from proxy.admin import dashboard
 from proxy.admin.dashboard import ASSETS, Dashboard, is_ours
 from proxy.admin.endpoints import serve
 from proxy.runtime.sockets import bind
@@ -67,6 +69,10 @@ def admin() -> Iterator[Admin]:
     made.stop()
 
 
+def scripts(admin: Admin) -> str:
+    return "".join(admin.ask(path)[2] for path in ASSETS if path.endswith(".js"))
+
+
 def test_the_status_is_json(admin: Admin) -> None:
     status, headers, text = admin.ask("/status")
     assert (status, headers["Content-Type"], json.loads(text)) == (200, "application/json", {"state": "ok"})
@@ -107,13 +113,18 @@ def test_others_are_told_what_to_do(admin: Admin) -> None:
 def test_the_page_has_no_script_or_style_in_it_and_sets_text_only(admin: Admin) -> None:
     page = admin.ask("/")[2]
     assert re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page) == []
-    script = admin.ask("/page.js")[2]
+    script = scripts(admin)
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", script) == []
 
 
 def test_whatever_the_script_asks_for_is_on_the_page(admin: Admin) -> None:
-    page, script = admin.ask("/")[2], admin.ask("/page.js")[2]
+    page, script = admin.ask("/")[2], scripts(admin)
     there = set(re.findall(r'\sid="([a-z-]+)"', page))
     wanted = set(re.findall(r'(?:byId|table|list|verdict)\("([a-z-]+)"', script))
     assert len(wanted) > 20
     assert wanted <= there
+
+
+def test_every_file_of_the_page_is_served() -> None:
+    folder = Path(dashboard.__file__).with_name("page")
+    assert {each.name for each in folder.iterdir()} == {name for name, _ in ASSETS.values()}
