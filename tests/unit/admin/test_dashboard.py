@@ -13,11 +13,11 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from proxy.admin import dashboard
 from proxy.admin.dashboard import ASSETS, Dashboard, is_ours
-from proxy.admin.endpoints import serve
+from proxy.admin.endpoints import Endpoints, serve
 from proxy.runtime.sockets import bind
 
 PATIENCE = 20.0
@@ -40,7 +40,7 @@ class Admin:
 
     async def _main(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        application = web.Application()
+        application = Endpoints(lambda: None, CollectorRegistry()).application()
         Dashboard(_status, "gateway.internal").add_to(application)
         runner = await serve(application, self._listening)
         self._up.set()
@@ -86,6 +86,7 @@ def test_each_asset_has_its_type_and_may_load_nothing_of_elsewhere(admin: Admin,
     assert policy["default-src"] == "'none'"
     assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
     assert not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", text)
 
 
@@ -110,9 +111,10 @@ def test_others_are_told_what_to_do(admin: Admin) -> None:
         assert "admin.address" in text
 
 
-def test_the_page_has_no_script_or_style_in_it_and_sets_text_only(admin: Admin) -> None:
+def test_the_page_has_no_script_or_style_in_it_names_its_tables_and_sets_text_only(admin: Admin) -> None:
     page = admin.ask("/")[2]
     assert re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page) == []
+    assert page.count("<table ") == page.count("<table aria-label=") > 5
     script = scripts(admin)
     assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", script) == []
 

@@ -24,6 +24,7 @@ from proxy.archive.reader import Reader
 from proxy.archive.scratch import Scratch
 from proxy.archive.seal import SealOptions, data_file
 from proxy.archive.suppression import suppress
+from proxy.archive.trouble_marks import kind_of
 from proxy.archive.uploader import Uploader, UploadRules, pause_after
 from proxy.model.drop import Drop
 from proxy.observe.ledger import Counter, Gauge, Ledger, LedgerMemory, Mark
@@ -129,6 +130,7 @@ def test_a_segment_that_can_not_be_stored_holds_up_no_other(spool: Path, tmp_pat
     with running(spool, store, memory):
         until(lambda: [each.path for each in files(spool)] == [bad])
         until(lambda: memory.totals().of(Counter.ARCHIVE_UPLOAD_FAILURES) >= 3)  # it is tried again and again
+        assert kind_of(memory.totals().of(Mark.ARCHIVE_TROUBLE)) == "NotAFolder"
         (store / "v1/data" / hour).unlink()
         until(lambda: not files(spool))
     assert memory.totals().of(Counter.ARCHIVED) == 15
