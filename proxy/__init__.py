@@ -26,11 +26,11 @@ asking browser. Bodies, codings, lengths and query strings pass byte for byte. A
 never goes to another region's upstream.
 
 Layers, from the top; each may use those below it, none those above or beside it:
-`cli` | `supervisor`, `worker`, `archiver` | `edge`, `admin`, `archive`, `doctor` | `upstream`, `spool` |
+`cli` | `supervisor`, `worker`, `archiver` | `edge`, `admin`, `archive`, `doctor`, `export` | `upstream`, `spool` |
 `runtime`, `observe` | `exchange` | `policy` | `settings`, `wire` | `model`. `standin`, the stand-in vendor, stands
 apart. `doctor` asks as others would and is on nobody's path: what it sends and how it judges has no part in the above.
 Pure, without I/O or clock: `model`, `wire`, `settings.schema`, `policy`, `exchange`, `spool.segment`,
-`archive.naming`, `archive.line`.
+`archive.naming`, `archive.line`, `export` (the settings in other servers' languages).
 
 Words: *client* and *upstream* are the two sides (an "origin" is only ever the CORS field). A *request* and
 its *answer* are an *exchange*; each has a *head* and a *body*. A *verdict* admits or *rejects* (we chose);

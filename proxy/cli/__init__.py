@@ -12,6 +12,8 @@ import click
 from proxy.cli.archive import archive
 from proxy.cli.options import CONFIG
 
+EXPORTS = ("nginx", "caddy", "haproxy", "cloudfront", "sdk", "csp")
+
 
 def installed_version() -> str:
     """The version of the installed package."""
@@ -114,6 +116,34 @@ def demo(context: click.Context, port: int, admin_port: int) -> None:
     from proxy.cli.demo import run_demo
 
     context.exit(run_demo(port, admin_port))
+
+
+@main.command()
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(EXPORTS))
+@CONFIG
+@click.option("--public-url", metavar="URL", help="The address that browsers use, for sdk and csp.")
+@click.option("--resolver", metavar="ADDRESS", help="A name server for nginx 1.27.3 or newer, to resolve names again.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="FILE", help="Write into this new file.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@click.pass_context
+def export(
+    context: click.Context,
+    format_name: str,
+    config: Path | None,
+    public_url: str | None,
+    resolver: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Print the settings as the configuration of another server, or of the page.
+
+    FORMAT is nginx, caddy, haproxy, cloudfront (a CloudFormation template), sdk (the lines for the page's script) or
+    csp (its Content-Security-Policy). What the other server can't do is said in comments.
+    """
+    from proxy.cli.export import export_settings
+    from proxy.export import Wishes
+
+    context.exit(export_settings(format_name, config, Wishes(public_url, resolver), output, force))
 
 
 main.add_command(archive)

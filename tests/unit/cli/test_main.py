@@ -23,11 +23,11 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for command in ("run", "check", "demo", "doctor", "archive"):
+    for command in ("run", "check", "reload", "demo", "doctor", "export", "archive"):
         assert f"\n  {command} " in result.output
 
 
-@pytest.mark.parametrize("command", ["run", "check", "demo", "doctor"])
+@pytest.mark.parametrize("command", ["run", "check", "reload", "demo", "doctor", "export"])
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(main, [command, "-h"])
     assert result.exit_code == 0
