@@ -1,0 +1,1 @@
+"""What `replay-gateway export` prints, started for real in front of the stand-in vendor."""
