@@ -249,9 +249,7 @@ class Supervisor:
 
     def _application(self, admin: Admin) -> web.Application:
         registry = CollectorRegistry()
-        registry.register(
-            GatewayCollector(self._ledger.totals, self._processes, _version(), sorted(self._settings.upstreams))
-        )
+        registry.register(GatewayCollector(self._ledger.totals, self._processes, _version(), self._settings.upstreams))
         application = Endpoints(self._unready, registry, self._reloads.reload).application()
         sources = Sources(self._ledger.totals, self._processes, self._archivers, self._unready, kind_of)
         watch = Watch(self._about, sources)
@@ -287,6 +285,7 @@ class Supervisor:
             {each.value: reloads.results[each] for each in Result},
             reloads.last.is_applied,
             reloads.last.applied_at,
+            {str(self._settings.listen[at].address): each.not_after for at, each in self._certificates.items() if each},
         )
 
     def _archivers(self) -> Processes:

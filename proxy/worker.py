@@ -97,7 +97,7 @@ class Worker:
 
     async def _start(self, settings: Settings) -> None:
         self._settings = settings
-        ledger = Ledger(self._memory.rows[self._row], sorted(settings.upstreams))
+        ledger = Ledger(self._memory.rows[self._row], settings.upstreams)
         self._log_as(settings, ledger)
         loop = asyncio.get_running_loop()
         if settings.archive is not None:

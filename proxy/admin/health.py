@@ -43,6 +43,8 @@ class Finding(NamedTuple):
 def findings(shown: Plain) -> Iterator[Finding]:
     """Everything that the sections of a status tell of trouble."""
     yield from _of_workers(shown["workers"], shown["loop_lag_seconds"])
+    if not shown["gateway"]["is_reload_applied"]:
+        yield _found("gateway", "The latest reload changed nothing: `replay-gateway reload` says why.")
     for endpoint in shown["upstreams"]["endpoints"]:
         yield from _of_endpoint(endpoint, shown["workers"]["ready"])
     for failure in shown["upstreams"]["connect_failures"]:

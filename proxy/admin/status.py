@@ -60,6 +60,8 @@ def _gateway(about: About, seen: Snapshot) -> Plain:
         "build": about.build,
         "started": began,
         "uptime_seconds": max(round(seen.wall - began, 1), 0.0),
+        "configured": seen.workers.reload_applied_at,
+        "is_reload_applied": seen.workers.is_reload_applied,
         "log_lines_dropped": seen.total(Counter.LOG_LINES_DROPPED),
     }
 

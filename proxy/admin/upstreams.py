@@ -15,7 +15,7 @@ from proxy.admin.snapshot import About, Snapshot
 from proxy.admin.traffic import outcomes
 from proxy.model.record import Outcome
 from proxy.model.verdict import Route
-from proxy.observe.ledger import MOST_REGIONS, STATUSES, Counter, Gauge, Mark, Totals
+from proxy.observe.ledger import STATUSES, Counter, Gauge, Mark, Totals, places_of
 
 Plain = dict[str, Any]
 _LIVE = (Outcome.DELIVERED, Outcome.SKIPPED, Outcome.REFUSED)
@@ -62,7 +62,7 @@ def _sources(ended: dict[str, int]) -> Plain:
 
 def _endpoints(about: About, seen: Snapshot) -> Iterator[Plain]:
     regions = about.settings.upstreams
-    for (index, region), route in product(enumerate(_shown(tuple(regions))), Route):
+    for (index, region), route in product(enumerate(places_of(regions)), Route):
         now, before = (moment.totals.region(index, route) for moment in (seen.now, seen.earlier))
         recent = (count - less for count, less in zip(now.answers, before.answers, strict=True))
         host = getattr(regions[region], route.value).authority if region in regions else ""
@@ -75,8 +75,3 @@ def _endpoints(about: About, seen: Snapshot) -> Iterator[Plain]:
             "answers": dict(zip(STATUSES, now.answers, strict=True)),
             "recent_answers": dict(zip(STATUSES, recent, strict=True)),
         }
-
-
-def _shown(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Regions beyond those that are counted for themselves are one, "other"."""
-    return names if len(names) <= MOST_REGIONS else (*names[: MOST_REGIONS - 1], "other")

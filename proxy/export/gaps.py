@@ -79,7 +79,7 @@ GAPS = (
     ),
     Gap(
         Place.REQUESTS,
-        ("admin.address", "log.access", "log.level", "log.format"),
+        ("admin.address", "log.access", "log.sample", "log.level", "log.format"),
         _ALL,
         "no metrics and health checks of this traffic. Access logs are left off: the usual formats write down API "
         "keys, which are in the configuration's path and in the query of beacons",

@@ -176,13 +176,13 @@ _SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPE
 
 class Ledger:
     """The writing end of one row: what a worker counts with. Starts by setting the gauges to zero, because what
-    they counted died with the worker before. `regions` are the names of the configuration, in its order."""
+    they counted died with the worker before. `regions` are the names of the configuration."""
 
     __slots__ = ("_region_at", "_row", "_values")
 
     def __init__(self, row: memoryview, regions: Iterable[str] = ()) -> None:
         self._row = row
-        self._region_at = {name: _region_at(index) for index, name in enumerate(regions)}
+        self._region_at = {name: _region_at(index) for index, name in enumerate(sorted(regions))}
         # The same as the row, which only this object writes to: reading from a list is cheaper.
         self._values: list[int] = row.tolist()
         for slot in Gauge:
@@ -280,6 +280,13 @@ class Ledger:
         value = self._values[slot] + n
         self._values[slot] = value
         self._row[slot] = value
+
+
+def places_of(regions: Iterable[str]) -> tuple[str, ...]:
+    """What each place of a row is for: the regions by their names, since a reload may change the order of the
+    configuration. Those beyond the places are one, "other"."""
+    names = tuple(sorted(regions))
+    return names if len(names) <= MOST_REGIONS else (*names[: MOST_REGIONS - 1], "other")
 
 
 def _region_at(index: int) -> int:

@@ -21,7 +21,6 @@ from proxy.model.record import Outcome
 from proxy.model.verdict import Route
 from proxy.observe.ledger import (
     EDGES,
-    MOST_REGIONS,
     ROUTES,
     SIZES,
     STATUSES,
@@ -31,6 +30,7 @@ from proxy.observe.ledger import (
     Mark,
     RouteTotals,
     Totals,
+    places_of,
 )
 
 PREFIX = "replay_gateway_"
@@ -85,7 +85,8 @@ GAUGES: dict[Gauge, str] = {
 class Processes:
     """What the supervisor knows of its workers: how many there should be, how many are ready, how often one was
     started again, whether the gateway is shutting down; how often a reload ended in which way, whether the latest was
-    applied, and when one was, in Unix seconds (the start counts as one)."""
+    applied, and when one was, in Unix seconds (the start counts as one); and when the certificates in use end, by the
+    address that they are shown at."""
 
     workers: int
     ready: int
@@ -94,6 +95,7 @@ class Processes:
     reloads: Mapping[str, int] = field(default_factory=dict)
     is_reload_applied: bool = True
     reload_applied_at: float = 0.0
+    certificates: Mapping[str, float] = field(default_factory=dict)
 
 
 class GatewayCollector(Collector):
@@ -106,8 +108,8 @@ class GatewayCollector(Collector):
         version: str,
         regions: Iterable[str] = (),
     ) -> None:
-        """`regions` are the names of the configuration, in its order."""
-        self._regions = tuple(regions)
+        """`regions` are the names of the configuration."""
+        self._regions = places_of(regions)
         self._totals = totals
         self._processes = processes
         self._version = version
@@ -148,6 +150,11 @@ def _of_processes(processes: Processes, version: str) -> Iterator[Metric]:
         "When the configuration in use was applied: at the start or by a reload.",
         processes.reload_applied_at,
     )
+    name, text = PREFIX + "certificate_not_after_timestamp_seconds", "When a listener's certificate expires."
+    ends = GaugeMetricFamily(name, text, labels=("listener",))
+    for listener, not_after in processes.certificates.items():
+        ends.add_metric((listener,), not_after)
+    yield ends
     build = GaugeMetricFamily(PREFIX + "build_info", "Always 1; the version is a label.", labels=("version",))
     build.add_metric((version,), 1)
     yield build
@@ -194,10 +201,8 @@ def _of_causes(totals: Totals) -> Iterator[Metric]:
 
 
 def _of_regions(names: tuple[str, ...], totals: Totals) -> Iterator[Metric]:
-    """Regions beyond those that are counted for themselves are one, "other"."""
-    shown = names if len(names) <= MOST_REGIONS else (*names[: MOST_REGIONS - 1], "other")
     answers, open_now = [], []
-    for (index, region), route in product(enumerate(shown), Route):
+    for (index, region), route in product(enumerate(names), Route):
         found = totals.region(index, route)
         labels = (region, route.value)
         answers += [((*labels, status), count) for status, count in zip(STATUSES, found.answers, strict=True)]

@@ -18,13 +18,19 @@ from prometheus_client import CollectorRegistry
 from proxy.admin import dashboard
 from proxy.admin.dashboard import ASSETS, Dashboard, is_ours
 from proxy.admin.endpoints import Endpoints, serve
+from proxy.runtime.reload import Reloads
 from proxy.runtime.sockets import bind
+from proxy.settings import Settings
 
 PATIENCE = 20.0
 
 
 async def _status() -> dict[str, Any]:
     return {"state": "ok"}
+
+
+async def _to_nobody(settings: Settings) -> str:
+    return ""
 
 
 class Admin:
@@ -40,7 +46,8 @@ class Admin:
 
     async def _main(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        application = Endpoints(lambda: None, CollectorRegistry()).application()
+        reloads = Reloads(Settings(), None, _to_nobody)
+        application = Endpoints(lambda: None, CollectorRegistry(), reloads.reload).application()
         Dashboard(_status, "gateway.internal").add_to(application)
         runner = await serve(application, self._listening)
         self._up.set()

@@ -42,6 +42,8 @@ def test_a_gateway_that_is_well_has_no_reasons(site: Site) -> None:
         "build": "compiled",
         "started": NOW - 3600,
         "uptime_seconds": 3600,
+        "configured": 0.0,
+        "is_reload_applied": True,
         "log_lines_dropped": 0,
     }
     assert found["recent_is_seconds"] == 60
@@ -131,6 +133,10 @@ def restarted(site: Site) -> None:
     site.workers = replace(site.workers, restarts=2)
 
 
+def refused_a_reload(site: Site) -> None:
+    site.workers = replace(site.workers, is_reload_applied=False)
+
+
 def open_in(workers: int) -> Callable[[Site], None]:
     def happen(site: Site) -> None:
         # Only one row here: as many as its gauge says.
@@ -169,6 +175,7 @@ TROUBLES: dict[str, tuple[Callable[[Site], object], str, str, str]] = {
     "no worker": (lacking(0), "workers", "failing", "No worker is ready."),
     "a worker less": (lacking(1), "workers", "degraded", "1 of 2 workers are ready."),
     "draining": (lacking(0, True), "workers", "degraded", "The gateway is shutting down."),
+    "a reload": (refused_a_reload, "gateway", "degraded", "The latest reload changed nothing"),
     "restarts": (restarted, "workers", "degraded", "2 restarts of workers"),
     "lag": (lambda site: site.ledger.lag(0.6), "workers", "degraded", "loops are 0."),
     "breaker in some": (open_in(1), "upstreams.eu.config", "degraded", "Left alone by 1 of 2 workers"),

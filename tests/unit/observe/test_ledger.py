@@ -160,7 +160,7 @@ def test_every_reason_kind_counter_and_gauge_has_a_slot_of_its_own(memory: Ledge
 
 
 def test_every_region_status_and_breaker_has_a_slot_of_its_own(memory: LedgerMemory) -> None:
-    names = [f"region-{number}" for number in range(MOST_REGIONS)]
+    names = [f"region-{number:02}" for number in range(MOST_REGIONS)]
     ledger = Ledger(memory.rows[0], names)
     ways = list(product(enumerate(names), Route, range(1, len(STATUSES))))
     for number, ((_, name), route, status) in enumerate(ways, 1):
@@ -179,7 +179,7 @@ def test_every_region_status_and_breaker_has_a_slot_of_its_own(memory: LedgerMem
 
 
 def test_regions_that_are_too_many_share_the_last_place(memory: LedgerMemory) -> None:
-    names = [f"region-{number}" for number in range(MOST_REGIONS + 3)]
+    names = [f"region-{number:02}" for number in range(MOST_REGIONS + 3)]
     ledger = Ledger(memory.rows[0], names)
     for name in names[MOST_REGIONS - 2 :]:
         ledger.record(record(region=name))

@@ -131,7 +131,7 @@ def test_a_refused_preflight_is_told_from_other_refusals(scrape: Scrape) -> None
 
 
 def test_regions_that_are_too_many_are_shown_as_one(scrape: Scrape) -> None:
-    names = [f"region-{number}" for number in range(MOST_REGIONS + 2)]
+    names = [f"region-{number:02}" for number in range(MOST_REGIONS + 2)]
     registry = CollectorRegistry()
     registry.register(GatewayCollector(scrape.memory.totals, lambda: scrape.processes, "1.2.3", names))
     Ledger(scrape.memory.rows[1], names).record(record(region=names[-1]))
