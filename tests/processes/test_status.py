@@ -117,12 +117,17 @@ def test_an_open_breaker_is_told_and_changes_no_probe(gateway: Gateway, vendor: 
         with Client(gateway.port) as client:
             assert client.upload()[0] in (503, 504)
 
+    def endpoint(found: dict[str, Any]) -> dict[str, Any]:
+        wanted = {"region": "us", "route": "track"}
+        (one,) = [each for each in found["upstreams"]["endpoints"] if wanted.items() <= each.items()]
+        return dict(one)
+
     def opened() -> dict[str, Any] | None:
         found = status(gateway)
-        return found if found["upstreams"]["endpoints"][0]["breakers_open"] == 2 else None
+        return found if endpoint(found)["breakers_open"] == 2 else None
 
     found = eventually(opened, what="both workers have opened it")
-    assert found["upstreams"]["endpoints"][0]["breaker"] == "open"
+    assert endpoint(found)["breaker"] == "open"
     assert found["state"] == "failing"
     assert told(found, "upstreams.us.track") == [
         ("failing", "Left alone by 2 of 2 workers: it failed too often in a row.")
