@@ -111,6 +111,7 @@ CONNECT_KINDS: Final[tuple[FailureKind, ...]] = (
 MOST_REGIONS: Final = 16
 ROUTES = (*Route, None)  # None: refused before a route was known
 STATUSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")  # of the answer sent to the client
+METHODS: Final = ("GET", "HEAD", "POST", "OPTIONS", "other")  # other: none that is served, or none that could be read
 SKIPPED = (429, 4004, 4005, 0)  # what the vendor says in X-Session-Replay-Event-Skipped; 0: any other code
 
 # One slot for every combination, so that four questions about a request cost one addition. The reader sums up.
@@ -123,13 +124,14 @@ _BUCKETS: Final = len(EDGES) + 1
 _MICROSECONDS: Final = _BUCKETS  # the slot of the sum behind the buckets
 _HISTOGRAM: Final = _BUCKETS + 1
 # A route's block: ways, then received and sent bytes, then the histograms of the request, of its upstream part and of
-# its body's size.
+# its body's size, then for each method the answers by status.
 _RECEIVED: Final = _WAYS
 _SENT: Final = _RECEIVED + 1
 _DURATION: Final = _SENT + 1
 _UPSTREAM: Final = _DURATION + _HISTOGRAM
 _SIZE: Final = _UPSTREAM + _HISTOGRAM
-_ROUTE: Final = _SIZE + len(SIZES) + 1
+_METHODS: Final = _SIZE + len(SIZES) + 1
+_ROUTE: Final = _METHODS + len(METHODS) * len(STATUSES)
 # A region's block: for each route the answers of its upstream by status, then whether its breaker is open.
 _ANSWERS: Final = len(STATUSES)
 _BREAKER: Final = _ANSWERS * len(Route)
@@ -171,6 +173,8 @@ _ANSWERS_AT: Final = _by_value(Route, 0, _ANSWERS)
 _BREAKER_AT: Final = _by_value(Route, _BREAKER)
 _ROUTE_AT: Final = _by_value(Route, _ROUTES, _ROUTE)
 _NO_ROUTE_AT: Final = _ROUTES + _ROUTE * ROUTES.index(None)
+_METHOD_AT: Final = {name.encode(): _METHODS + index * len(STATUSES) for index, name in enumerate(METHODS[:-1])}
+_OTHER_METHOD_AT: Final = _METHODS + (len(METHODS) - 1) * len(STATUSES)
 _SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
 
 
@@ -241,12 +245,14 @@ class Ledger:
         block = _NO_ROUTE_AT if route is None else _ROUTE_AT[route._value_]
         outcome = record.outcome
         way = _UNKNOWN_OUTCOME if outcome is None else _OUTCOME_AT[outcome._value_]
-        way += record.status // 100 * _REUSED
+        status = record.status // 100
+        way += status * _REUSED
         if record.reused:
             way += _RETRIED
         if record.retried:
             way += 1
         self._add(block + way, 1)
+        self._add(block + _METHOD_AT.get(record.method, _OTHER_METHOD_AT) + status, 1)
         if record.received_bytes:
             self._add(block + _RECEIVED, record.received_bytes)
         self._add(block + _SIZE + bisect_left(SIZES, record.received_bytes), 1)
@@ -304,7 +310,8 @@ class Histogram:
 @dataclass(frozen=True, slots=True)
 class RouteTotals:
     """What was counted on one route. `ways` is how many requests ended in one way:
-    (outcome, index into STATUSES, on a reused upstream connection, sent twice)."""
+    (outcome, index into STATUSES, on a reused upstream connection, sent twice); `answers` are the same requests by
+    indexes into METHODS and STATUSES."""
 
     ways: dict[tuple[Outcome, int, bool, bool], int]
     received_bytes: int
@@ -312,6 +319,7 @@ class RouteTotals:
     duration: Histogram
     upstream: Histogram
     size: Histogram
+    answers: dict[tuple[int, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +398,8 @@ class Totals:
             block[_SENT],
             _histogram(block[_DURATION:_UPSTREAM]),
             _histogram(block[_UPSTREAM:_SIZE]),
-            Histogram(tuple(block[_SIZE:]), block[_RECEIVED]),
+            Histogram(tuple(block[_SIZE:_METHODS]), block[_RECEIVED]),
+            dict(zip(product(range(len(METHODS)), range(len(STATUSES))), block[_METHODS:], strict=True)),
         )
 
 

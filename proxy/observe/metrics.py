@@ -21,6 +21,7 @@ from proxy.model.record import Outcome
 from proxy.model.verdict import Route
 from proxy.observe.ledger import (
     EDGES,
+    METHODS,
     ROUTES,
     SIZES,
     STATUSES,
@@ -169,9 +170,9 @@ def _of_routes(routes: Mapping[str, RouteTotals]) -> Iterator[Metric]:
     )
     yield _counter(
         "answers",
-        "The same requests by the status sent to the client; none: nothing was sent.",
-        ("route", "status"),
-        _per_route(routes, lambda way: STATUSES[way[1]]),
+        "The same requests by method and by the status sent to the client; none: nothing was sent.",
+        ("route", "method", "status"),
+        _by_method(routes),
     )
     yield _counter("upstream_reused", "Requests sent on a reused upstream connection.", ("route",), _marked(routes, 2))
     yield _counter("requests_retried", "Requests sent to the upstream twice.", ("route",), _marked(routes, 3))
@@ -267,6 +268,12 @@ def _per_route(routes: Mapping[str, RouteTotals], key: Callable[..., Hashable]) 
         for way, count in totals.ways.items():
             tally[key(way)] += count
         yield from (((route, str(label)), count) for label, count in tally.items())
+
+
+def _by_method(routes: Mapping[str, RouteTotals]) -> _Labelled:
+    for route, totals in routes.items():
+        for (method, status), count in totals.answers.items():
+            yield (route, METHODS[method], STATUSES[status]), count
 
 
 def _marked(routes: Mapping[str, RouteTotals], mark: int) -> _Labelled:

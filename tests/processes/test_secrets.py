@@ -66,7 +66,14 @@ def asked(port: int, data: bytes) -> str:
 
 def commands(gateway: Gateway) -> Iterator[tuple[str, str]]:
     """What the commands print that can be asked about a running gateway."""
-    for arguments in (["check"], ["check", "--json"], ["reload"], ["reload", "--json"], ["archive", "status"]):
+    for arguments in (
+        ["check"],
+        ["check", "--json"],
+        ["reload"],
+        ["reload", "--json"],
+        ["archive", "status"],
+        ["doctor"],
+    ):
         command = [str(COMMAND), *arguments, "--config", str(gateway.config_file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         yield " ".join(arguments), done.stdout + done.stderr
@@ -112,7 +119,7 @@ def test_no_output_has_any_of_them(gateway: Gateway, vendor: StandIn) -> None:
     gateway.config_file.write_text(broken)
     gateway.send_signal(signal.SIGHUP)
     eventually(lambda: gateway.metric("replay_gateway_reloads_total", result="problems") == 1)
-    for path in ("/metrics", "/health/ready", "/health/live", "/reload", f"/{KEY}?{QUERY}"):
+    for path in ("/", "/status", "/metrics", "/health/ready", "/health/live", "/reload", f"/{KEY}?{QUERY}"):
         outputs[path] = gateway.get(path)[1]
     outputs["/metrics, OpenMetrics"] = gateway.get("/metrics", {"Accept": "application/openmetrics-text"})[1]
     gateway.stop()

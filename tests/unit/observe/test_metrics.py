@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
 from proxy.model.verdict import Reason, Route
-from proxy.observe.ledger import EDGES, MOST_REGIONS, SIZES, Counter, Gauge, Ledger, LedgerMemory, Mark
+from proxy.observe.ledger import EDGES, METHODS, MOST_REGIONS, SIZES, Counter, Gauge, Ledger, LedgerMemory, Mark
 from proxy.observe.metrics import COUNTERS, GAUGES, PREFIX, GatewayCollector, Processes
 from tests.unit.observe.records import record
 
@@ -49,7 +49,7 @@ def scrape() -> Iterator[Scrape]:
 def test_a_delivered_upload_is_shown_everywhere(scrape: Scrape) -> None:
     scrape.ledger.record(record(reused=True))
     assert scrape.value("requests_total", route="track", outcome="delivered") == 1
-    assert scrape.value("answers_total", route="track", status="2xx") == 1
+    assert scrape.value("answers_total", route="track", method="POST", status="2xx") == 1
     assert scrape.value("upstream_reused_total", route="track") == 1
     assert scrape.value("requests_retried_total", route="track") == 0
     assert scrape.value("received_body_bytes_total", route="track") == 2000
@@ -71,7 +71,7 @@ def test_a_rejection_is_shown_with_its_reason_and_without_a_route(scrape: Scrape
     scrape.ledger.record(record(route=None, outcome=Outcome.REJECTED, reason=Reason.UNKNOWN_PATH, status=404))
     assert scrape.value("rejected_total", reason="unknown_path") == 1
     assert scrape.value("requests_total", route="none", outcome="rejected") == 1
-    assert scrape.value("answers_total", route="none", status="4xx") == 1
+    assert scrape.value("answers_total", route="none", method="POST", status="4xx") == 1
 
 
 def test_a_failure_is_shown_with_its_kind_and_side(scrape: Scrape) -> None:
@@ -142,7 +142,25 @@ def test_regions_that_are_too_many_are_shown_as_one(scrape: Scrape) -> None:
 
 def test_an_aborted_answer_is_shown_as_such(scrape: Scrape) -> None:
     scrape.ledger.record(record(outcome=Outcome.CLIENT_GONE, failure=FailureKind.CLIENT_GONE, status=0))
-    assert scrape.value("answers_total", route="track", status="none") == 1
+    assert scrape.value("answers_total", route="track", method="POST", status="none") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        (b"GET", "GET"),
+        (b"HEAD", "HEAD"),
+        (b"POST", "POST"),
+        (b"OPTIONS", "OPTIONS"),
+        (b"PUT", "other"),
+        (b"get", "other"),
+        (b"", "other"),
+    ],
+)
+def test_a_method_is_one_of_few(scrape: Scrape, method: bytes, shown: str) -> None:
+    scrape.ledger.record(record(method=method))
+    for other in METHODS:
+        assert scrape.value("answers_total", route="track", method=other, status="2xx") == (other == shown)
 
 
 @pytest.mark.parametrize("counter", list(Counter))
@@ -221,7 +239,7 @@ def test_outcomes_answers_and_durations_agree(scrape: Scrape) -> None:
         scrape.ledger.record(record(outcome=outcome, status=500))
     outcomes = sum(scrape.value("requests_total", route="track", outcome=each.value) or 0 for each in Outcome)
     answers = sum(
-        scrape.value("answers_total", route="track", status=status) or 0
+        scrape.value("answers_total", route="track", method="POST", status=status) or 0
         for status in ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
     )
     assert outcomes == answers == scrape.value("request_duration_seconds_count", route="track") == len(Outcome)
