@@ -27,6 +27,7 @@ from proxy.settings.units import (
     UnreadableError,
     choice,
     duration,
+    flag,
     or_empty,
     plain_seconds,
     size,
@@ -159,7 +160,7 @@ class Spool(Section):
     sync_interval: Annotated[float, duration()] = 1.0
     answer_wait: Annotated[float, duration()] = 2.0
     on_full: Annotated[Literal["drop-newest", "drop-oldest"], choice("drop-newest", "drop-oldest")] = "drop-newest"
-    ready_when_full: bool = True
+    ready_when_full: Annotated[bool, flag()] = True
 
 
 class Rotate(Section):

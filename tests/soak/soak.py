@@ -55,19 +55,19 @@ class Phase:
 
 
 class Soak:
-    """A running gateway and its vendor. `folder` is for the spool and the archive."""
+    """A running gateway and its vendor, under so large a share of what the machine carries."""
 
-    def __init__(self, gateway: Gateway, vendor: StandIn, folder: Path) -> None:
+    def __init__(self, gateway: Gateway, vendor: StandIn, share: float) -> None:
         self._gateway = gateway
         self._vendor = vendor
-        self._folder = folder
+        self._share = share
         self._seed = 0
         self.rate = 0.0
 
     def warm_up(self) -> None:
         """Find the rate: a share of what can be had."""
         account = asyncio.run(Crowd(self._gateway.port, 0.0, 0).visit(CAPACITY_SECONDS))
-        self.rate = SHARE * sum(account.sent.values()) / CAPACITY_SECONDS
+        self.rate = self._share * sum(account.sent.values()) / CAPACITY_SECONDS
 
     def phase(self, seconds: float) -> Phase:
         """So many seconds of traffic, a reload in the middle, and the account."""
@@ -170,7 +170,7 @@ def growth(phases: list[Phase]) -> list[str]:
     return found
 
 
-def soak(seconds: float, phase: float) -> tuple[list[Phase], list[str]]:
+def soak(seconds: float, phase: float, share: float = SHARE) -> tuple[list[Phase], list[str]]:
     """Run it; the phases, and everything that is wrong."""
     with tempfile.TemporaryDirectory(prefix="soak-") as name, StandIn("--quiet") as vendor:
         folder = Path(name)
@@ -181,7 +181,7 @@ def soak(seconds: float, phase: float) -> tuple[list[Phase], list[str]]:
         }
         settings = {**QUIET, "breaker": {"failures": 0}, "archive": archive}
         with Gateway(settings, standin=vendor, workers=2) as gateway:
-            running = Soak(gateway, vendor, folder)
+            running = Soak(gateway, vendor, share)
             running.warm_up()
             print(f"{running.rate:.0f} requests per second", flush=True)
             phases = []
