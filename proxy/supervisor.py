@@ -135,6 +135,7 @@ class Supervisor:
             ARCHIVER_MODULE, archivers, self._greet_archiver, _nothing, _nothing, role="archiver", is_vital=False
         )
         self._configs = LastGoodAnswers(settings.config_cache)
+        self._asked = settings.upstreams  # who gave these answers
         self._certificates = certificates(settings)
         self._announced = False
         self._told_to_stop = asyncio.Event()
@@ -181,11 +182,15 @@ class Supervisor:
         logs.configure(settings.log, "supervisor", wall, lambda lost: None)
         check_descriptors(settings, raise_descriptor_limit())
         self._certificates = certificates(settings)
-        configs = LastGoodAnswers(settings.config_cache)
-        for entry in self._configs.entries():
-            configs.load(entry)
-        self._configs = configs
+        self._keep_configs(settings)
         return await self._crew.reload(dump_for_worker(settings))
+
+    def _keep_configs(self, settings: Settings) -> None:
+        """By the new bounds; none where an upstream has changed, whose answers they may not be."""
+        configs = LastGoodAnswers(settings.config_cache)
+        for entry in self._configs.entries() if settings.upstreams == self._asked else ():
+            configs.load(entry)
+        self._configs, self._asked = configs, settings.upstreams
 
     def _on_ready(self) -> None:
         if self._announced or not self._crew.has_started:

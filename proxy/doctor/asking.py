@@ -87,6 +87,7 @@ class Asker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        await asyncio.sleep(0)  # transports are closed in the loop's next turn, which may be its last
 
     async def ask(self, request: Request) -> Answer:
         """Raises NoAnswerError, or GivenUpError without having asked."""

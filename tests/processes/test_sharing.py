@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from typing import Any
 
-from tests.gateway import Gateway, eventually
+import pytest
+
+from tests.gateway import Gateway, eventually, merged
 from tests.processes.client import Client
 from tests.standin import StandIn
 
 CONNECTIONS = 24  # that all of them meet the same of two workers happens once in eight million runs
+
+ELSEWHERE = {"upstreams": {"us": {"config": {"url": "https://sr-client-cfg.amplitude.com/other"}}}}
 
 
 def answers(gateway: Gateway) -> tuple[set[int], set[str]]:
@@ -70,3 +76,18 @@ def test_more_keys_than_the_cache_holds_are_no_error(vendor: StandIn) -> None:
 def status_of(gateway: Gateway, target: str) -> int:
     with Client(gateway.port) as client:
         return client.get(target)[0]
+
+
+@pytest.mark.parametrize(("changed", "expected"), [({"limits": {"fields": 90}}, 200), (ELSEWHERE, 503)])
+def test_a_reload_keeps_what_was_learnt_unless_another_vendor_is_asked(
+    vendor: StandIn, changed: dict[str, Any], expected: int
+) -> None:
+    with Gateway(standin=vendor) as gateway:
+        learnt_by_one(gateway, vendor)
+        gateway.config_file.write_text(json.dumps(merged(gateway.config, changed)))
+        gateway.send_signal(signal.SIGHUP)
+        eventually(lambda: gateway.metric("replay_gateway_reloads_total", result="applied") == 1)
+        assert answers(gateway)[0] == {expected}
+        os.kill(gateway.worker_pids()[0], signal.SIGKILL)
+        eventually(lambda: gateway.metric("replay_gateway_worker_starts_total") == 2, 60)
+        assert answers(gateway)[0] == {expected}
