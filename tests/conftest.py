@@ -29,7 +29,11 @@ NOTHING_IS_SKIPPED = os.environ.get("CI", "").lower() not in ("", "0", "false")
 # No deadline: how long an example takes says more of the machine than of the code. In CI the examples follow from the
 # test alone, so that one commit always has one result and a failure there is the change's; elsewhere they are random,
 # and what they find is kept for the next run.
-hypothesis.settings.register_profile("suites", deadline=None, derandomize=NOTHING_IS_SKIPPED, print_blob=True)
+# Over the compiled package fewer: what examples find, they find in the source, and there it is the same once more.
+EXAMPLES = 25 if TEST_INSTALLED else 100
+hypothesis.settings.register_profile(
+    "suites", deadline=None, derandomize=NOTHING_IS_SKIPPED, print_blob=True, max_examples=EXAMPLES
+)
 hypothesis.settings.load_profile("suites")
 
 

@@ -87,10 +87,11 @@ def test_each_request_is_a_line_for_people_without_the_key() -> None:
             client.ask(request(fields=b"TE: trailers\r\n"))
             client.send(upload(b"12345")[:-1])
         vendor.wait_for(3)
-    first, second, third = vendor.errors().splitlines()
-    assert first == "us #1 POST /sessions/v2/track 5 bytes: 200"
-    assert second == "us #2 GET /config/key 0 bytes: 200; hop_by_hop: te b'trailers'"
-    assert third == "us #3 POST /sessions/v2/track 4 bytes: no answer, incomplete"
+    assert vendor.errors().splitlines() == [
+        "us #1 POST /sessions/v2/track 5 bytes: 200",
+        "us #2 GET /config/key 0 bytes: 200; hop_by_hop: te b'trailers'",
+        "us #3 POST /sessions/v2/track 4 bytes: no answer, incomplete",
+    ]
 
 
 def test_records_are_bounded_as_asked_for() -> None:
