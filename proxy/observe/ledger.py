@@ -175,6 +175,7 @@ _ROUTE_AT: Final = _by_value(Route, _ROUTES, _ROUTE)
 _NO_ROUTE_AT: Final = _ROUTES + _ROUTE * ROUTES.index(None)
 _METHOD_AT: Final = {name.encode(): _METHODS + index * len(STATUSES) for index, name in enumerate(METHODS[:-1])}
 _OTHER_METHOD_AT: Final = _METHODS + (len(METHODS) - 1) * len(STATUSES)
+_POST_AT: Final = _METHOD_AT[b"POST"]
 _SKIPPED_AT: Final = {code: _SKIPPED + index for index, code in enumerate(SKIPPED)}
 
 
@@ -252,7 +253,9 @@ class Ledger:
         if record.retried:
             way += 1
         self._add(block + way, 1)
-        self._add(block + _METHOD_AT.get(record.method, _OTHER_METHOD_AT) + status, 1)
+        # Nearly all are uploads: to compare is a third of looking it up.
+        method = _POST_AT if record.method == b"POST" else _METHOD_AT.get(record.method, _OTHER_METHOD_AT)
+        self._add(block + method + status, 1)
         if record.received_bytes:
             self._add(block + _RECEIVED, record.received_bytes)
         self._add(block + _SIZE + bisect_left(SIZES, record.received_bytes), 1)
