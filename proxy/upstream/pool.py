@@ -144,7 +144,7 @@ class Pool:
 
     def gauges(self) -> tuple[int, int, int]:
         """Open connections, idle ones, and 1 while the breaker is not closed."""
-        return len(self._open), len(self._idle), int(self._breaker.troubled)
+        return len(self._open), len(self._idle), int(self.is_troubled)
 
     def close(self) -> None:
         """Close what is idle; busy connections close when their exchange ends."""
