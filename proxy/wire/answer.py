@@ -186,7 +186,8 @@ class AnswerReader:
             if value.partition(b"=")[0].strip() in self._cookies:
                 answer.fields.append(line)
         else:
-            if answer.chunked or value.lower() != b"chunked":
+            # A tab behind it is white space (RFC 9110, 5.6.3), but llhttp takes it for a part of the name.
+            if answer.chunked or value.lower() != b"chunked" or line.endswith(b"\t"):
                 raise BadAnswer("unknown or repeated transfer coding")
             answer.chunked = True
 
