@@ -23,6 +23,8 @@ LEAST = 500  # inputs; a busy machine does some thousand
 @pytest.fixture
 def fresh_worlds() -> Iterator[None]:
     yield
+    for world in (client.world(False), client.world(True), upstream.world()):
+        world.close()
     client.world.cache_clear()
     upstream.world.cache_clear()
 

@@ -82,6 +82,12 @@ class World:
         self._look()
         return Visit(answers, tuple(self._vendor.requests), tuple(self._book.records), so_far, later)
 
+    def close(self) -> None:
+        """No further visits: after one that failed there may be something left in hand."""
+        self._loop.run_until_complete(self._vendor.close())
+        self._loop.run_until_complete(self._gateway.close())
+        self._loop.close()
+
     def _serve(self, pieces: Sequence[bytes]) -> bytes:
         client = cast(ClientConnection, self._gateway.protocol_factory(False)())
         wire = Wire(self._loop, client)
