@@ -61,27 +61,44 @@ class _Origin(NamedTuple):
     port: bytes
 
 
+class OriginList:
+    """Patterns of origins as the settings spell them. Compared exactly, case included, or for wildcard sub-domains by
+    scheme, labels and port. `null` is never among them: every sandbox and file says it."""
+
+    __slots__ = ("_any", "_exact", "_wildcards")
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        listed = [pattern.encode("ascii") for pattern in patterns]
+        self._any = b"*" in listed
+        self._exact = frozenset(origin for origin in listed if b"*" not in origin)
+        self._wildcards = tuple(_wildcard(origin) for origin in listed if b"://*." in origin)
+
+    def allows(self, origin: bytes) -> bool:
+        """Whether the value of an Origin field is one of these."""
+        if origin in self._exact:
+            return True
+        if not self._any and not self._wildcards:
+            return False
+        parts = _parse(origin)
+        return parts is not None and (self._any or any(_is_below(parts, wildcard) for wildcard in self._wildcards))
+
+
 class CorsPolicy:
-    """Decides by exact, case-sensitive comparison, or for wildcard sub-domains by comparing scheme, labels and port."""
+    """What `cors` of the settings comes to."""
 
     __slots__ = (
         "_allow_headers",
         "_answer_tail",
         "_answers",
-        "_any",
         "_config_preflights",
-        "_exact",
         "_known_names",
         "_max_age",
+        "_origins",
         "_track_preflights",
-        "_wildcards",
     )
 
     def __init__(self, cors: Cors) -> None:
-        listed = [origin.encode("ascii") for origin in cors.allow_origins]
-        self._any = b"*" in listed
-        self._exact = frozenset(origin for origin in listed if b"*" not in origin)
-        self._wildcards = tuple(_wildcard(origin) for origin in listed if b"://*." in origin)
+        self._origins = OriginList(cors.allow_origins)
         self._allow_headers = b", ".join(_distinct(SDK_HEADERS, cors.allow_headers))
         self._known_names = frozenset(self._allow_headers.lower().split(b", "))
         self._max_age = b"Access-Control-Max-Age: %d\r\n" % int(cors.max_age)
@@ -94,13 +111,8 @@ class CorsPolicy:
         self._config_preflights: dict[tuple[bytes, bytes | None], Preflight] = {}
 
     def allows(self, origin: bytes) -> bool:
-        """Whether the value of an Origin field is one of ours. `null` never is: every sandbox and file says it."""
-        if origin in self._exact or origin in self._answers:
-            return True
-        if not self._any and not self._wildcards:
-            return False
-        parts = _parse(origin)
-        return parts is not None and (self._any or any(_is_below(parts, wildcard) for wildcard in self._wildcards))
+        """Whether the value of an Origin field is one of ours."""
+        return origin in self._answers or self._origins.allows(origin)
 
     def answer_fields(self, origin: bytes | None) -> bytes:
         """The fields of any answer that is not a preflight's; for a foreign or absent origin only Vary."""
