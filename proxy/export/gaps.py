@@ -58,6 +58,13 @@ GAPS = (
     ),
     Gap(
         Place.REQUESTS,
+        ("keys.origins",),
+        _ALL,
+        "a key is served to any page: one site may record into another's project",
+        lambda settings: settings.keys.origins,
+    ),
+    Gap(
+        Place.REQUESTS,
         ("limits.per_ip.rate", "limits.per_ip.burst"),
         _ALL,
         "no limit for each address: one visitor may ask as often as the machine bears",

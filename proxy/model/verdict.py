@@ -37,6 +37,7 @@ class Reason(Enum):
     TUNNEL = "tunnel"
     FOREIGN_ORIGIN = "foreign_origin"
     UNKNOWN_KEY = "unknown_key"
+    KEY_ORIGIN = "key_origin"
     NO_REGION = "no_region"
     RATE_PER_IP = "rate_per_ip"
     RATE_PER_KEY = "rate_per_key"
@@ -83,6 +84,7 @@ REJECTIONS: dict[Reason, Rejection] = {
     Reason.TUNNEL: Rejection(405, True, "CONNECT and TRACE are not offered"),
     Reason.FOREIGN_ORIGIN: Rejection(403, False, "this origin is not in cors.allow_origins", 0, 400),
     Reason.UNKNOWN_KEY: Rejection(403, False, "this API key is not in keys.allow", 0, 400),
+    Reason.KEY_ORIGIN: Rejection(403, False, "this API key is not for this origin (keys.origins)", 0, 400),
     Reason.NO_REGION: Rejection(421, False, "no rule gives its region (region.strict), or its API keys give several"),
     Reason.RATE_PER_IP: Rejection(429, False, "too many requests from this address", 1),
     Reason.RATE_PER_KEY: Rejection(429, False, "too many requests for this API key", 1),

@@ -65,7 +65,7 @@ class Admission:
             if not self._per_ip.take(network_key(address), now):
                 return Reason.RATE_PER_IP
         keys = api_keys(match, request.authorization) if self._needs_key else []
-        refused = self._judge_keys(keys, now)
+        refused = self._judge_keys(keys, request.origin, now)
         if refused:
             return refused
         host = self._headers.browser_host(client, request)
@@ -76,9 +76,10 @@ class Admission:
             return Reason.BODY_TOO_LARGE
         return Admit(match, self._targets[region, match.route])
 
-    def _judge_keys(self, keys: list[bytes], now: float) -> Reason | None:
-        if self._keys.active and not self._keys.allows(keys):
-            return Reason.UNKNOWN_KEY
+    def _judge_keys(self, keys: list[bytes], origin: bytes | None, now: float) -> Reason | None:
+        refused = self._keys.judge(keys, origin) if self._keys.active else None
+        if refused is not None:
+            return refused
         if self._per_key.active and not all(self._per_key.take(key, now) for key in keys):
             return Reason.RATE_PER_KEY
         return None

@@ -1,4 +1,4 @@
-"""Which API keys a request names, and whether they may use the gateway.
+"""Which API keys a request names, and whether they may use the gateway, from the page that asks.
 
 An API key of the vendor is public (each page of the site shows it): the list keeps strangers from
 using the gateway for their own projects, it authenticates nobody. An SDK names one key in one place;
@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
+from proxy.model.verdict import Reason
+from proxy.policy.origins import OriginList
 from proxy.policy.routing import Match
 from proxy.settings.schema import Keys
 
@@ -41,14 +43,27 @@ def _bearer(authorization: bytes) -> bytes:
 
 
 class KeyPolicy:
-    """The list of API keys that are served. An empty list serves any, a missing key included."""
+    """The list of API keys that are served, and of which pages some of them are. An empty list serves any, a missing
+    key included."""
 
-    __slots__ = ("_allowed", "active")
+    __slots__ = ("_allowed", "_origins", "active")
 
     def __init__(self, keys: Keys) -> None:
         self._allowed = frozenset(key.encode() for key in keys.allow)
-        self.active = bool(self._allowed)
+        self._origins = {key.encode(): OriginList(patterns) for key, patterns in keys.origins.items()}
+        self.active = bool(self._allowed or self._origins)
 
-    def allows(self, keys: Sequence[bytes]) -> bool:
-        """Whether a request that names these keys is served: with a list, all of them must be on it."""
-        return not self.active or (bool(keys) and self._allowed.issuperset(keys))
+    def judge(self, keys: Sequence[bytes], origin: bytes | None) -> Reason | None:
+        """Why a request that names these keys is not served, if it isn't: with a list, all of them must be on it.
+
+        `origin` is the value of its Origin field. One without is no page's that would have to ask for leave: browsers
+        send it with every upload and with every question across origins (Fetch standard, 3.2), other programs send
+        what they like."""
+        if self._allowed and not (keys and self._allowed.issuperset(keys)):
+            return Reason.UNKNOWN_KEY
+        if self._origins and origin is not None:
+            for key in keys:
+                origins = self._origins.get(key)
+                if origins is not None and not origins.allows(origin):
+                    return Reason.KEY_ORIGIN
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from pydantic import SecretStr, SerializationInfo
 
@@ -11,6 +12,8 @@ from proxy.settings.section import Location
 MASK = "********"
 REVEAL = "reveal"
 
+Value = TypeVar("Value")
+
 # Every value at and below these places is secret.
 SECRET_VALUES: tuple[Location, ...] = (
     ("headers", "upstream", "set"),
@@ -18,8 +21,8 @@ SECRET_VALUES: tuple[Location, ...] = (
     ("archive", "s3", "accessKey"),
     ("archive", "s3", "secretKey"),
 )
-# Here the names are the secret: of region.api_keys by design, of `keys` when someone forgot `allow`.
-SECRET_NAMES: tuple[Location, ...] = (("region", "api_keys"), ("keys",))
+# Here the names are the secret: of region.api_keys and keys.origins by design, of `keys` when someone forgot `allow`.
+SECRET_NAMES: tuple[Location, ...] = (("region", "api_keys"), ("keys", "origins"), ("keys",))
 
 
 def is_secret_value(location: Location) -> bool:
@@ -49,7 +52,7 @@ def masked_list(values: Iterable[str], info: SerializationInfo) -> list[str]:
     return [value if revealed(info) else MASK for value in values]
 
 
-def masked_keys(table: dict[str, str], info: SerializationInfo) -> dict[str, str]:
+def masked_keys(table: dict[str, Value], info: SerializationInfo) -> dict[str, Value]:
     """The table, or one with numbered masks for its keys."""
     if revealed(info):
         return table

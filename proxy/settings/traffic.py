@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, SerializationInfo, field_serializer
 
-from proxy.settings.masking import MASK, masked_list, revealed
+from proxy.settings.masking import MASK, masked_keys, masked_list, revealed
 from proxy.settings.network import network
 from proxy.settings.section import Fault, Section
 from proxy.settings.spelling import (
@@ -88,10 +88,23 @@ class ClientIp(Section):
 
 
 class Keys(Section):
-    """API keys that are served; an empty list serves any."""
+    """API keys that are served, an empty list serves any, and the pages that some of them are for."""
 
     allow: tuple[Annotated[str, api_key()], ...] = Field(default=(), repr=False)
+    origins: dict[Annotated[str, api_key()], tuple[Annotated[str, origin_pattern()], ...]] = Field(
+        default={}, repr=False
+    )
+
+    def conflicts(self, written: Mapping[str, object]) -> Iterator[Fault]:
+        for key in self.origins:
+            if self.allow and key not in self.allow:
+                about = frozenset(("allow", "origins"))
+                yield Fault(("origins", key), "a key that keys.allow does not list", "keys of keys.allow", about)
 
     @field_serializer("allow")
     def _mask(self, keys: tuple[str, ...], info: SerializationInfo) -> list[Any]:
         return masked_list(keys, info)
+
+    @field_serializer("origins")
+    def _mask_names(self, origins: dict[str, tuple[str, ...]], info: SerializationInfo) -> dict[str, Any]:
+        return masked_keys(origins, info)

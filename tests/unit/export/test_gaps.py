@@ -16,7 +16,7 @@ FORMAT = {Server.NGINX: "nginx", Server.CADDY: "caddy", Server.HAPROXY: "haproxy
 # Whatever a gap is about.
 EVERYTHING = (
     "cors: {allow_origins: ['https://app.example.com']}\n"
-    "keys: {allow: [key]}\n"
+    "keys: {allow: [key], origins: {key: ['https://app.example.com']}}\n"
     "limits: {per_ip: {rate: 5}, per_key: {rate: 5}}\n"
     "region: {hosts: {a.example.com: eu}, api_keys: {key: eu}, header: {name: X-R, values: {DE: eu}}}\n"
     "client_ip: {forward: truncate, trusted_proxies: [10.0.0.0/8]}\n"

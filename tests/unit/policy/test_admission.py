@@ -98,6 +98,15 @@ def test_foreign_origins_are_served_unless_they_are_to_be_refused() -> None:
     assert strict.target(UPLOAD) == ("us", Route.TRACK)  # native apps send none
 
 
+def test_a_key_that_is_for_other_pages_is_refused_on_both_routes() -> None:
+    gate = Gate(keys={"origins": {"key-1": ["https://app.example.com"]}})
+    for first, line in ((UPLOAD, KEY), (ASK, b"Accept: */*"), (b"GET /config?api_key=key-1 HTTP/1.1", b"Accept: */*")):
+        assert isinstance(gate.judge(first, line, APP), Admit)
+        assert isinstance(gate.judge(first, line), Admit)
+        assert gate.judge(first, line, EVIL) is Reason.KEY_ORIGIN
+        assert gate.judge(first, line, b"Origin: null") is Reason.KEY_ORIGIN
+
+
 def test_a_key_that_is_not_listed_is_refused_on_both_routes() -> None:
     gate = Gate(keys={"allow": ["key-1"]})
     assert gate.target(UPLOAD, KEY) == ("us", Route.TRACK)

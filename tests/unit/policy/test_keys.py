@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.model.verdict import Route
+from proxy.model.verdict import Reason, Route
 from proxy.policy.keys import KeyPolicy, api_keys
 from proxy.policy.routing import Match, Router
 from proxy.settings.schema import Keys, Paths
@@ -137,11 +137,14 @@ def test_as_many_keys_are_found_as_a_form_reader_finds(pairs: list[tuple[str, st
     assert [key.decode() for key in api_keys(track(b"?" + query.encode()), None)] == list(expected)
 
 
+def policy(**keys: object) -> KeyPolicy:
+    return KeyPolicy(Keys.model_validate(keys))
+
+
 def test_without_a_list_any_key_passes_and_none_too() -> None:
-    policy = KeyPolicy(Keys.model_validate({}))
-    assert not policy.active
-    assert policy.allows([b"anything", b"else"])
-    assert policy.allows([])
+    assert not policy().active
+    assert policy().judge([b"anything", b"else"], None) is None
+    assert policy().judge([], b"https://app.example.com") is None
 
 
 @pytest.mark.parametrize(
@@ -159,9 +162,43 @@ def test_without_a_list_any_key_passes_and_none_too() -> None:
     ],
 )
 def test_with_a_list_every_key_must_be_on_it_and_one_there_must_be(keys: list[bytes]) -> None:
-    policy = KeyPolicy(Keys.model_validate({"allow": ["key-1", "key-2"]}))
-    assert policy.active
-    assert not policy.allows(keys)
-    assert policy.allows([b"key-1"])
-    assert policy.allows([b"key-2"])
-    assert policy.allows([b"key-2", b"key-1"])
+    listed = policy(allow=["key-1", "key-2"])
+    assert listed.active
+    assert listed.judge(keys, None) is Reason.UNKNOWN_KEY
+    for known in ([b"key-1"], [b"key-2"], [b"key-2", b"key-1"]):
+        assert listed.judge(known, b"https://anywhere.example") is None
+
+
+SHOP = "https://shop.example.com"
+BLOG = "https://*.blog.example"
+
+
+@pytest.mark.parametrize(
+    ("keys", "origin", "expected"),
+    [
+        ([b"shop"], b"https://shop.example.com", None),
+        ([b"blog"], b"https://a.blog.example", None),
+        ([b"free"], b"https://anywhere.example", None),
+        ([b"shop"], None, None),
+        ([b"shop"], b"https://a.blog.example", Reason.KEY_ORIGIN),
+        ([b"blog"], b"https://shop.example.com", Reason.KEY_ORIGIN),
+        ([b"blog"], b"https://blog.example", Reason.KEY_ORIGIN),
+        ([b"shop"], b"https://shop.example.com.evil.example", Reason.KEY_ORIGIN),
+        ([b"shop"], b"http://shop.example.com", Reason.KEY_ORIGIN),
+        ([b"shop"], b"null", Reason.KEY_ORIGIN),
+        ([b"shop"], b"", Reason.KEY_ORIGIN),
+        ([b"shop", b"blog"], b"https://shop.example.com", Reason.KEY_ORIGIN),
+        ([b"other"], b"https://shop.example.com", Reason.UNKNOWN_KEY),
+    ],
+)
+def test_a_key_may_be_for_some_pages_only(keys: list[bytes], origin: bytes | None, expected: Reason | None) -> None:
+    bound = policy(allow=["shop", "blog", "free"], origins={"shop": [SHOP], "blog": [BLOG]})
+    assert bound.judge(keys, origin) is expected
+
+
+def test_pages_can_be_named_for_a_key_without_a_list_of_keys() -> None:
+    bound = policy(origins={"shop": [SHOP]})
+    assert bound.active
+    assert bound.judge([b"shop"], b"https://evil.example") is Reason.KEY_ORIGIN
+    assert bound.judge([b"any"], b"https://evil.example") is None
+    assert bound.judge([], b"https://evil.example") is None

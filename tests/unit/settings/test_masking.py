@@ -50,6 +50,7 @@ def test_a_value_here_may_be_shown(location: Location) -> None:
 
 def test_names_of_api_keys_are_secret() -> None:
     assert is_secret_name(("region", "api_keys", "k"))
+    assert is_secret_name(("keys", "origins", "k"))
     assert is_secret_name(("keys", "k"))
 
 

@@ -165,9 +165,17 @@ def test_bad_keys_are_refused_and_not_told(keys: str) -> None:
 
 
 def test_secrets_are_masked_when_shown() -> None:
-    text = "{headers: {upstream: {set: {X-A: SECRET}}}, keys: {allow: [SECRET]}, region: {api_keys: {SECRET: eu}}}"
+    text = "{headers: {upstream: {set: {X-A: SECRET}}}, region: {api_keys: {SECRET: eu}}, "
+    text += "keys: {allow: [SECRET], origins: {SECRET: ['https://a.example']}}}"
     given = settings(text)
     assert "SECRET" not in f"{given!r} {given} {masked(given)} {given.model_dump_json()}"
     assert masked(given)["headers"]["upstream"]["set"] == {"X-A": MASK}
     assert masked(given)["keys"]["allow"] == [MASK]
     assert masked(given)["region"]["api_keys"] == {f"{MASK} 1": "eu"}
+    assert masked(given)["keys"]["origins"] == {f"{MASK} 1": ["https://a.example"]}
+
+
+def test_pages_are_named_only_for_keys_that_are_served() -> None:
+    told = only_problem("keys: {allow: [a], origins: {SECRET: ['https://a.example']}}")
+    assert "found a key that keys.allow does not list" in told
+    assert "SECRET" not in told

@@ -77,7 +77,7 @@ def test_an_unknown_key_is_told_with_the_one_that_is_meant(text: str, path: str,
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("keys: {zzz: 1}", "keys[key 1]: found an unknown key; expected allow"),
+        ("keys: {zzz: 1}", "keys[key 1]: found an unknown key; expected one of allow, origins"),
         ("client_ip: {zzz: 1}", "client_ip.zzz: found an unknown key; expected one of forward, trusted_proxies"),
     ],
 )
