@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.model.verdict import Route
 from proxy.policy.client_ip import ClientIpPolicy, neighbourhood
+from proxy.policy.privacy import GPC, PrivacyPolicy, has_opted_out
 from proxy.policy.region import forwarded_host
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
@@ -92,6 +93,7 @@ class HeaderPolicy:
     def __init__(self, settings: Settings) -> None:
         edits = settings.headers.upstream
         self._client_ip = ClientIpPolicy(settings.client_ip)
+        self.privacy = PrivacyPolicy(settings.privacy)
         self._cookies = frozenset(name.encode() for name in settings.headers.forward_cookies)
         self._lines: dict[tuple[str, bytes], list[bytes]] = {}
         self._set = [
@@ -105,7 +107,7 @@ class HeaderPolicy:
 
     def reader(self, settings: Settings) -> RequestReader:
         """The reader whose heads this policy understands."""
-        note = {*_CONDITIONS, b"accept-encoding", self._region_header or b"accept-encoding"}
+        note = {*_CONDITIONS, b"accept-encoding", GPC, self._region_header or b"accept-encoding"}
         return RequestReader(
             target=settings.limits.target, fields=settings.limits.fields, drop=self._drop, note=note | _PREFLIGHT
         )
@@ -119,6 +121,15 @@ class HeaderPolicy:
         if not client.trusted:
             return client.peer
         return self._client_ip.resolve(client.peer, request.notes.get(b"x-forwarded-for"))
+
+    def told_address(self, client: ClientSide, request: RequestHead) -> str:
+        """The same for those who are told of it, vendor and archive; empty if they are told nothing."""
+        return "" if self.privacy.is_anonymous(request) else self.client_address(client, request)
+
+    def make_private(self, request: RequestHead) -> None:
+        """Leave of the fields what the settings let pass: the vendor and the archive are told nothing else of them."""
+        if self.privacy.active:
+            request.fields = self.privacy.fields(request)  # those of before may be shared with other heads
 
     def browser_host(self, client: ClientSide, request: RequestHead) -> bytes:
         """The host in the address that the browser used: what a trusted proxy says of it, else the Host field."""
@@ -154,7 +165,8 @@ class HeaderPolicy:
     def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
         """All that may change what the vendor's configuration says. Whose address it is asked from does not,
         nor does the session's number, which SDKs up to 1.28 put into the query: with it, no answer would
-        ever serve a second visit."""
+        ever serve a second visit. That a visitor has opted out does: what the vendor tells one who has is for nobody
+        else, and the other way about."""
         parameters = match.query[1:].split(b"&")
         parts = (
             request.method,
@@ -163,6 +175,7 @@ class HeaderPolicy:
             b"&".join(each for each in parameters if not each.startswith(b"session_id=")),
             request.notes.get(b"accept-encoding", b""),
             request.authorization or b"",
+            b"opted out" if has_opted_out(request) else b"",
             *self._cookie_line(request),
         )
         return b"\0".join(parts)
@@ -173,12 +186,12 @@ class HeaderPolicy:
         return b"\0".join((b"", match.query, *(request.notes.get(name, b"") for name in _CONDITIONS)))
 
     def _forwarding(self, request: RequestHead, client: ClientSide) -> list[bytes]:
-        address, scheme, host = client.peer, client.scheme, request.host
+        scheme, host = client.scheme, request.host
         if client.trusted:
             told = request.notes.get(b"x-forwarded-proto", scheme)
             scheme = told if told in (b"http", b"https") else scheme
-            address = self.client_address(client, request)
             host = self.browser_host(client, request)
+        address = self.told_address(client, request)
         lines = self._lines.get((address, scheme))
         if lines is None:
             lines = forwarding_lines(self._client_ip, address, scheme, self._drop)
@@ -188,7 +201,7 @@ class HeaderPolicy:
         return [*lines, self._host_field + host] if host and self._host_field else lines
 
     def _cookie_line(self, request: RequestHead) -> list[bytes]:
-        if not self._cookies:
+        if not self._cookies or self.privacy.is_anonymous(request):
             return []
         pairs = (pair.strip() for pair in request.notes.get(b"cookie", b"").split(b";"))
         kept = [pair for pair in pairs if pair.partition(b"=")[0] in self._cookies]
