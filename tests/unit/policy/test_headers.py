@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.model.verdict import Route
+from proxy.model.verdict import Reason, Route
 from proxy.policy.headers import ClientSide, HeaderPolicy, answer_head, sane_request_id
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
@@ -214,6 +214,43 @@ def test_by_default_no_cookie_passes() -> None:
     assert b"cookie" not in names(Side().sent(b"Cookie: consent=1"))
 
 
+OPTED_OUT = {"privacy": {"gpc": "strip", "page_url": "no_query"}}
+
+
+def test_of_one_who_has_opted_out_neither_address_nor_cookie_is_told() -> None:
+    side = Side(SETTINGS | OPTED_OUT, peer="10.1.2.3")
+    lines = (b"Sec-GPC: 1", b"X-Forwarded-For: 198.51.100.4", b"Cookie: consent=1", b"X-Forwarded-Proto: https")
+    request = side.read(*lines)
+    side.policy.make_private(request)
+    head = side.policy.upstream_head(request, side.client, TRACK, REPLAY).render(-1, b"id-1")
+    assert head.split(b"\r\n")[2:-3] == [b"Sec-GPC: 1", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: gw.example"]
+    assert side.policy.told_address(side.client, request) == ""
+    assert side.policy.client_address(side.client, request) == "198.51.100.4"
+
+
+def test_heads_that_share_their_fields_are_made_private_each_for_itself() -> None:
+    side = Side({"privacy": {"referer": "origin"}})
+    lines = (b"Referer: https://app.example.com/a?b", b"Accept: */*")
+    first, second = (side.read(*lines, first=b"GET /config/%d HTTP/1.1" % number) for number in range(2))
+    assert first.fields is second.fields
+    side.policy.make_private(first)
+    assert first.fields == [b"Referer: https://app.example.com/", b"Accept: */*"]
+    assert second.fields == list(lines)
+
+
+def test_by_default_the_fields_are_left_as_they_are() -> None:
+    side = Side()
+    request = side.read(b"X-Client-Url: https://app.example.com/a?b", b"Sec-GPC: 1")
+    before = request.fields
+    side.policy.make_private(request)
+    assert request.fields is before
+
+
+def test_what_the_visitor_asks_for_can_not_be_taken_away_by_naming_it() -> None:
+    side = Side()
+    assert side.reader.read(b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: Sec-GPC\r\nSec-GPC: 1") is Reason.BAD_REQUEST
+
+
 def edits(**upstream: Any) -> dict[str, Any]:
     return {"headers": {"upstream": upstream}}
 
@@ -290,6 +327,7 @@ def test_a_region_header_is_believed_of_trusted_proxies_only() -> None:
         {"lines": (b"Authorization: Bearer k",)},
         {"lines": (b"Cookie: consent=1",)},
         {"lines": (b"If-None-Match: x",)},
+        {"lines": (b"Sec-GPC: 1",)},
         {"lines": (b"If-Modified-Since: x",)},
         {"match": Match(Route.CONFIG, b"/other", b"?a=b")},
         {"match": Match(Route.CONFIG, b"/key", b"?a=c")},
@@ -303,7 +341,15 @@ def test_what_may_change_the_answer_is_part_of_the_question(other: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "line", [b"Origin: o", b"User-Agent: u", b"Cookie: session=s", b"X-Forwarded-For: 1.2.3.4", b"X-Request-Id: r"]
+    "line",
+    [
+        b"Sec-GPC: 0",
+        b"Origin: o",
+        b"User-Agent: u",
+        b"Cookie: session=s",
+        b"X-Forwarded-For: 1.2.3.4",
+        b"X-Request-Id: r",
+    ],
 )
 def test_who_asks_is_no_part_of_the_question(line: bytes) -> None:
     assert Side(SETTINGS).identity(line) == Side(SETTINGS, peer="192.0.2.8").identity()
