@@ -37,10 +37,10 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "security.md").read_text(
 KEY = "0123456789abcdef0123456789abcdef"
 BODY = b'{"version":1,"events":[]}\n'
 OTHER = "X-Customer: 17"
-STRIP = {"privacy": {"gpc": "strip"}}
+STRIP: dict[str, Any] = {"privacy": {"gpc": "strip"}}
 COLUMNS: list[tuple[int, dict[str, Any]]] = [(1, {}), (2, STRIP)]
 # Where the page's paths would be the vendor's too, nothing could be seen.
-PATHS = {"paths": {"track": ["/r/t"], "config": ["/r/c"]}}
+PATHS: dict[str, Any] = {"paths": {"track": ["/r/t"], "config": ["/r/c"]}}
 # What a browser or a page may really send; of other fields the value does not matter.
 VALUES = {
     "Connection": "keep-alive, x-named",
@@ -63,7 +63,7 @@ def table(heading: str) -> list[list[str]]:
     """The cells of each row of the table whose first column has this heading."""
     lines = PAGE.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |")) + 2
-    rows = []
+    rows: list[list[str]] = []
     for line in lines[begin:]:
         if not line.startswith("|"):
             return rows

@@ -10,6 +10,7 @@ import pytest
 from proxy.observe.tracebacks import trace
 
 SECRET = "s3cr3t"
+EMPTY: dict[str, str] = {}
 
 
 def raised(act: Callable[[], object]) -> BaseException:
@@ -29,7 +30,7 @@ def chained() -> None:
 
 def in_passing() -> None:
     try:
-        {}[SECRET]
+        EMPTY[SECRET]
     except KeyError:
         raise OSError(2, "No such file", "/spool") from None
 
@@ -59,7 +60,7 @@ def test_an_error_that_quotes_nothing_is_told_as_python_does(act: Callable[[], o
     "act",
     [
         lambda: int(SECRET),
-        lambda: {}[SECRET],
+        lambda: EMPTY[SECRET],
         lambda: float(SECRET.encode()),
         lambda: (SECRET + "\ud800").encode(),
         lambda: chained(),

@@ -3,7 +3,7 @@ without what tells who it is, and all others byte for byte."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_only_a_1_says_that_the_visitor_objects(value: bytes | None, says: bool)
 
 
 @pytest.mark.parametrize("gpc", ["forward", "drop"])
-def test_unless_it_is_to_be_stripped_one_who_has_opted_out_is_like_others(gpc: str) -> None:
+def test_unless_it_is_to_be_stripped_one_who_has_opted_out_is_like_others(gpc: Literal["forward", "drop"]) -> None:
     policy = PrivacyPolicy(Privacy(gpc=gpc))
     assert not policy.active
     assert not policy.is_anonymous(request(gpc=b"1"))
