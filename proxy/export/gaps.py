@@ -60,9 +60,8 @@ GAPS = (
         Place.REQUESTS,
         ("privacy.page_url", "privacy.referer", "privacy.keep_query"),
         _ALL,
-        "WARNING: the vendor gets page addresses whole. headers.upstream.remove with X-Client-Url and Referer in it is "
-        "followed, and leaves them out",
-        lambda settings: (settings.privacy.page_url, settings.privacy.referer) != ("full", "full"),
+        "no page address is cut down: unless all of it may pass, the field is left out as with none",
+        lambda settings: {settings.privacy.page_url, settings.privacy.referer} & {"no_query", "origin"},
     ),
     Gap(
         Place.REQUESTS,

@@ -16,6 +16,7 @@ from proxy.policy.region import forwarded_host
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.wire.answer import AnswerHead
 from proxy.wire.request import RequestHead, RequestReader
 
@@ -100,6 +101,9 @@ class HeaderPolicy:
             f"{name}: {value.get_secret_value()}".encode("latin-1", "strict") for name, value in edits.set.items()
         ]
         self._drop = frozenset(name.lower().encode() for name in (*edits.set, *edits.remove))
+        told = settings.client_ip.forward == "full"
+        # What is said of the address besides: it must not go past the setting.
+        self._other_addresses = frozenset(() if told else (name.lower().encode() for name in ADDRESS_FIELDS))
         self._host_field = b"X-Forwarded-Host: " if b"x-forwarded-host" not in self._drop else None
         self._id_field = b"X-Request-Id: " if b"x-request-id" not in self._drop else None
         header = settings.region.header
@@ -109,7 +113,10 @@ class HeaderPolicy:
         """The reader whose heads this policy understands."""
         note = {*_CONDITIONS, b"accept-encoding", GPC, self._region_header or b"accept-encoding"}
         return RequestReader(
-            target=settings.limits.target, fields=settings.limits.fields, drop=self._drop, note=note | _PREFLIGHT
+            target=settings.limits.target,
+            fields=settings.limits.fields,
+            drop=self._drop | self._other_addresses,
+            note=note | _PREFLIGHT,
         )
 
     def client(self, peer: str, tls: bool) -> ClientSide:

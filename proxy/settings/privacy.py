@@ -10,6 +10,35 @@ from proxy.settings.spelling import matching
 from proxy.settings.units import choice
 
 Shown = Annotated[Literal["full", "no_query", "origin", "none"], choice("full", "no_query", "origin", "none")]
+# In which CDNs, load balancers and older proxies say the visitor's address, beside the fields that the gateway reads.
+ADDRESS_FIELDS = (
+    "CDN-Src-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "CF-Pseudo-IPv4",
+    "Client-IP",
+    "CloudFront-Viewer-Address",
+    "DO-Connecting-IP",
+    "Fastly-Client-IP",
+    "Fly-Client-IP",
+    "Incap-Client-IP",
+    "Proxy-Client-IP",
+    "True-Client-IP",
+    "WL-Proxy-Client-IP",
+    "X-AppEngine-User-IP",
+    "X-Azure-ClientIP",
+    "X-Azure-SocketIP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Envoy-External-Address",
+    "X-NF-Client-Connection-IP",
+    "X-Original-Forwarded-For",
+    "X-Originating-IP",
+    "X-Remote-Addr",
+    "X-Remote-IP",
+    "X-Sucuri-ClientIP",
+    "X-Vercel-Forwarded-For",
+)
 _PARAMETER = re.compile(r"[A-Za-z0-9._~-]{1,64}\*?")
 
 Parameter = Annotated[

@@ -24,6 +24,7 @@ from proxy.observe.metrics import GatewayCollector, Processes
 from proxy.policy.answers import NOT_RECORDED
 from proxy.policy.describe import Describer, fingerprint
 from proxy.settings import Settings
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.spool.rules import SpoolRules
 from proxy.spool.tee import Tee
 from proxy.wire.answer import _KINDS as ANSWER_KINDS
@@ -140,6 +141,7 @@ def test_what_the_code_treats_in_a_way_of_its_own_is_in_the_tables() -> None:
     assert set(REQUEST_KINDS) - fields == {b"upgrade", b"transfer-encoding"}
     fields = {name.lower().encode() for name, _ in answer_rows()}
     assert set(ANSWER_KINDS) - fields == {b"transfer-encoding"}
+    assert list(ADDRESS_FIELDS) in [names(row[0]) for row in table("field")]
 
 
 def test_an_id_of_a_request_is_made_here_if_it_has_none_or_an_odd_one() -> None:
@@ -195,7 +197,8 @@ def test_each_setting_makes_of_a_field_what_the_table_says(row: list[str]) -> No
     async def main() -> None:
         async with stage(**settings) as one:
             client = await one.client()
-            await client.ask(whole_request("X-Forwarded-For: 203.0.113.7"))
+            said = ("X-Forwarded-For", "CF-Connecting-IP", "True-Client-IP", "X-Client-IP")
+            await client.ask(whole_request(*(f"{name}: 203.0.113.7" for name in said)))
             (seen,) = one.vendor.requests
             for field in names(row[1]):
                 assert arrived(seen).get(field.lower(), []) == told(row[2], [])

@@ -14,6 +14,7 @@ from proxy.policy.headers import ClientSide, HeaderPolicy, answer_head, sane_req
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.settings.upstreams import Upstream
 from proxy.wire.answer import AnswerReader
 from proxy.wire.request import RequestHead
@@ -181,6 +182,14 @@ def test_how_much_of_the_address_is_told(forward: str, address: bytes | None) ->
     told = [line for line in sent if line.startswith((b"X-Real-IP", b"X-Forwarded-For"))]
     assert told == ([b"X-Real-IP: " + address, b"X-Forwarded-For: " + address] if address else [])
     assert b"X-Forwarded-Proto: https" in sent
+
+
+@pytest.mark.parametrize(("forward", "passes"), [("full", True), ("truncate", False), ("none", False)])
+def test_the_address_does_not_go_past_the_setting_in_a_field_of_a_cdn(forward: str, passes: bool) -> None:
+    lines = [name.encode() + b": 192.0.2.7" for name in ADDRESS_FIELDS] + [b"cf-connecting-ip:192.0.2.7"]
+    sent = Side({"client_ip": {"forward": forward}}).sent(*lines, b"X-A: 1")
+    assert [line for line in sent if line in lines] == (lines if passes else [])
+    assert b"X-A: 1" in sent
 
 
 @pytest.mark.parametrize("peer", ["", "not an address", "fe80::1%eth0"])
