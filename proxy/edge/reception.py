@@ -90,7 +90,6 @@ def _fetch(gateway: Gateway, client: ClientConnection, exchange: Exchange, plan:
 def _asked(gateway: Gateway, client: ClientConnection, plan: Plan, admit: Admit) -> ConfigQuestion:
     question = plan.question
     if question is None:
-        gateway.headers.make_private(plan.request)
         question = gateway.headers.config_question(plan.request, client.side, admit.target, admit.match)
         plan.question = question
         plan.request.fields = []
@@ -116,7 +115,6 @@ def _carry(
         client.send(CONTINUE)
     upstream_head = plan.upstream_head
     if upstream_head is None:  # the same head on the same connection always leads to the same target
-        gateway.headers.make_private(request)
         if gateway.tee is not None:
             address = gateway.headers.told_address(client.side, request)
             plan.described = gateway.describer.describe(request, admit.match, address, admit.target.region)

@@ -134,9 +134,9 @@ class HeaderPolicy:
         return "" if self.privacy.is_anonymous(request) else self.client_address(client, request)
 
     def make_private(self, request: RequestHead) -> None:
-        """Leave of the fields what the settings let pass: the vendor and the archive are told nothing else of them."""
+        """Leave of a head that was just read what the settings let pass on: nobody is told anything else of it."""
         if self.privacy.active:
-            request.fields = self.privacy.fields(request)  # those of before may be shared with other heads
+            self.privacy.apply(request)
 
     def browser_host(self, client: ClientSide, request: RequestHead) -> bytes:
         """The host in the address that the browser used: what a trusted proxy says of it, else the Host field."""
@@ -208,7 +208,7 @@ class HeaderPolicy:
         return [*lines, self._host_field + host] if host and self._host_field else lines
 
     def _cookie_line(self, request: RequestHead) -> list[bytes]:
-        if not self._cookies or self.privacy.is_anonymous(request):
+        if not self._cookies:
             return []
         pairs = (pair.strip() for pair in request.notes.get(b"cookie", b"").split(b";"))
         kept = [pair for pair in pairs if pair.partition(b"=")[0] in self._cookies]

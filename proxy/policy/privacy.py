@@ -35,6 +35,8 @@ _KEPT: Final = frozenset(
         b"x-sampling-hash-alg",
     )
 )
+# Of what was set aside. A page may name its visitor in the first; conditions are a memory of an earlier visit.
+_FORGOTTEN: Final = frozenset((b"x-request-id", b"cookie", b"if-none-match", b"if-modified-since"))
 # What every browser's begins with: an endpoint that takes requests of browsers alone still takes it.
 PLAIN_AGENT: Final = b"User-Agent: Mozilla/5.0"
 
@@ -57,15 +59,18 @@ class PrivacyPolicy:
         """Whether nothing may pass that tells who the visitor is, beyond the recording itself."""
         return self._strips and has_opted_out(request)
 
-    def fields(self, request: RequestHead) -> list[bytes]:
-        """The end-to-end lines that may pass; untouched ones byte for byte."""
+    def apply(self, request: RequestHead) -> None:
+        """Leave of its end-to-end lines, and of the values that were set aside, those that may pass on; what is left of
+        the lines is as it came, byte for byte. Both are replaced: other heads may share them."""
         if self.is_anonymous(request):
-            return self._anonymous(request.fields)
+            request.fields = self._anonymous(request.fields)
+            request.notes = {name: value for name, value in request.notes.items() if name not in _FORGOTTEN}
+            return
         kept: list[bytes] = []
         for line in request.fields:
             rule = self._addresses.get(line.partition(b":")[0].lower())
             _add(kept, line, rule)
-        return kept
+        request.fields = kept
 
     def _anonymous(self, lines: list[bytes]) -> list[bytes]:
         kept: list[bytes] = []

@@ -68,7 +68,7 @@ def test_header_fields_pass_by_list_in_any_case_and_spelling() -> None:
 def test_it_is_told_what_was_left_of_the_fields() -> None:
     request = read(HEAD.replace(b'a?b="c', b"a?token=secret"))
     policy = PrivacyPolicy(Privacy(page_url="no_query"))
-    request.fields = policy.fields(request)
+    policy.apply(request)
     told = json.loads(
         meta(b"id", Describer(("x-client-url",), "off").describe(request, Match(Route.TRACK, b"", b""), "", "us"))
     )

@@ -229,6 +229,7 @@ OPTED_OUT = {"privacy": {"gpc": "strip", "page_url": "no_query"}}
 def test_of_one_who_has_opted_out_neither_address_nor_cookie_is_told() -> None:
     side = Side(SETTINGS | OPTED_OUT, peer="10.1.2.3")
     lines = (b"Sec-GPC: 1", b"X-Forwarded-For: 198.51.100.4", b"Cookie: consent=1", b"X-Forwarded-Proto: https")
+    assert b"Cookie: consent=1" in Side(SETTINGS, peer="10.1.2.3").sent(*lines)
     request = side.read(*lines)
     side.policy.make_private(request)
     head = side.policy.upstream_head(request, side.client, TRACK, REPLAY).render(-1, b"id-1")

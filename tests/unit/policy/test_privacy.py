@@ -25,7 +25,12 @@ def request(*lines: bytes, gpc: bytes | None = None) -> RequestHead:
 
 
 def passed(*lines: bytes, gpc: bytes | None = None, **settings: Any) -> list[bytes]:
-    return PrivacyPolicy(Privacy(**settings)).fields(request(*lines, gpc=gpc))
+    return applied(PrivacyPolicy(Privacy(**settings)), request(*lines, gpc=gpc))
+
+
+def applied(policy: PrivacyPolicy, head: RequestHead) -> list[bytes]:
+    policy.apply(head)
+    return head.fields
 
 
 def test_by_default_nothing_is_to_be_done() -> None:
@@ -75,9 +80,11 @@ def test_each_of_several_lines_is_cut_down() -> None:
 def test_the_lines_that_may_be_shared_are_left_alone() -> None:
     head = request(PAGE, gpc=b"1")
     before = head.fields
-    PrivacyPolicy(Privacy(page_url="none", gpc="strip")).fields(head)
-    assert head.fields is before
+    notes = head.notes
+    PrivacyPolicy(Privacy(page_url="none", gpc="strip")).apply(head)
+    assert head.fields == []
     assert before == [PAGE]
+    assert notes == {b"sec-gpc": b"1"}
 
 
 @pytest.mark.parametrize(
@@ -133,11 +140,21 @@ def test_of_one_who_has_opted_out_only_what_is_listed_passes() -> None:
     of_one_who_objects = request(*mixed, PAGE, *OTHERS[:1] * 2, gpc=b"1")
     expected = [*kept, b"X-Client-Url: https://app.example.com/", PLAIN_AGENT]
     assert policy.is_anonymous(of_one_who_objects)
-    assert policy.fields(of_one_who_objects) == expected
-    assert policy.fields(request(*mixed, PAGE, gpc=b"0")) == [*mixed, PAGE]
+    assert applied(policy, of_one_who_objects) == expected
+    assert applied(policy, request(*mixed, PAGE, gpc=b"0")) == [*mixed, PAGE]
+
+
+def test_of_one_who_has_opted_out_nothing_set_aside_is_remembered_that_names_them() -> None:
+    policy = PrivacyPolicy(Privacy(gpc="strip"))
+    for gpc, left in ((b"1", {b"sec-gpc", b"x-forwarded-for", b"accept-encoding"}), (b"0", None)):
+        head = request(gpc=gpc)
+        named = {b"x-request-id", b"cookie", b"if-none-match", b"x-forwarded-for", b"accept-encoding"}
+        head.notes |= dict.fromkeys(named, b"v")
+        policy.apply(head)
+        assert set(head.notes) == (left or named | {b"sec-gpc"})
 
 
 def test_stripping_never_shows_more_than_the_other_settings_do() -> None:
     policy = PrivacyPolicy(Privacy(gpc="strip", page_url="none"))
-    assert policy.fields(request(PAGE, REFERER, gpc=b"1")) == []
-    assert policy.fields(request(PAGE, REFERER)) == [REFERER]
+    assert applied(policy, request(PAGE, REFERER, gpc=b"1")) == []
+    assert applied(policy, request(PAGE, REFERER)) == [REFERER]
