@@ -5,10 +5,12 @@ Must not decide what "ready" means, nor how a reload is done; it asks.
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
@@ -74,8 +76,21 @@ class Endpoints:
         return web.json_response(document, status=RELOAD_STATUSES[report.result])
 
 
+class _NoBadRequests(logging.Filter):
+    """Holds back what the library has to say of bytes that are no HTTP: they are answered with 400 and nobody's error
+    here, and it would quote them, with a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info and record.exc_info[1]
+        return not isinstance(error, HttpProcessingError)
+
+
+_NO_BAD_REQUESTS = _NoBadRequests()
+
+
 async def serve(application: web.Application, listening: socket.socket) -> web.AppRunner:
     """Serve on a socket that already listens. `cleanup()` of what is returned ends it."""
+    logging.getLogger("aiohttp.server").addFilter(_NO_BAD_REQUESTS)
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listening).start()

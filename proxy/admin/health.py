@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.model.drop import Drop
 from proxy.model.record import Outcome
+from proxy.model.verdict import Reason
 
 # The same bounds as those of the alerts.
 FAILED_MANY: Final = 0.01
@@ -107,11 +108,11 @@ def _of_route(route: str, traffic: Plain) -> Iterator[Finding]:
 
 
 def _of_requests(shown: Plain) -> Iterator[Finding]:
-    recent = shown["ledger"]["recent"]
-    rejected = recent[Outcome.REJECTED.value]
-    # A request that ends while the counters are read may have no reason yet.
-    if rejected > recent["received"] * REJECTED_MANY and shown["rejections"]:
-        most = shown["rejections"][0]
+    # That visitors who have opted out are not recorded is what was asked for.
+    unwanted = [each for each in shown["rejections"] if each["reason"] != Reason.GPC.value]
+    rejected = sum(each["recent"] for each in unwanted)
+    if rejected > shown["ledger"]["recent"]["received"] * REJECTED_MANY:
+        most = unwanted[0]
         yield _found(
             "rejections",
             f"{_many(rejected, 'request')} refused by the gateway, most as {most['reason']}. {most['fix']}",

@@ -33,6 +33,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.TUNNEL: "Somebody tried to use the gateway as an open proxy. It is none.",
     Reason.FOREIGN_ORIGIN: "Add the page's origin to cors.allow_origins: scheme and port count.",
     Reason.KEY_ORIGIN: "Add the page's origin to the key's in keys.origins, or give the page its own key.",
+    Reason.GPC: "Visitors who have opted out: as it should be. See privacy.gpc.",
     Reason.UNKNOWN_KEY: "Add the API key to keys.allow, or correct it in the page.",
     Reason.NO_REGION: "Name the host, key or header in region; a proxy in front must keep Host.",
     Reason.RATE_PER_IP: _RATES,

@@ -353,6 +353,7 @@ class ClientConnection(Timed):
             request = self._gateway.reader.read(head)
             if isinstance(request, Reason):
                 return request
+            self._gateway.headers.make_private(request)
             plan = Plan(head, request, self._gateway.admission.match(request))
             self._plan = plan if plan.recognisable else None
         return plan

@@ -116,7 +116,7 @@ def _carry(
     upstream_head = plan.upstream_head
     if upstream_head is None:  # the same head on the same connection always leads to the same target
         if gateway.tee is not None:
-            address = gateway.headers.client_address(client.side, request)
+            address = gateway.headers.told_address(client.side, request)
             plan.described = gateway.describer.describe(request, admit.match, address, admit.target.region)
         upstream_head = gateway.headers.upstream_head(request, client.side, admit.target, admit.match)
         plan.upstream_head = upstream_head

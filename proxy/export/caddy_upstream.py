@@ -69,7 +69,7 @@ def _proxy(plan: Plan, route: Route, upstream: Upstream, path: str) -> Iterator[
     for name, secret in plan.set_headers.items():
         yield f"header_up {name} {quoted(secret, f'headers.upstream.set.{name}')}"
     set_names = {name.lower() for name in plan.set_headers}
-    yield from (f"header_up -{name}" for name in plan.settings.headers.upstream.remove if name.lower() not in set_names)
+    yield from (f"header_up -{name}" for name in plan.removed if name.lower() not in set_names)
     yield from block("transport http", _transport(plan, route, upstream, path))
 
 

@@ -100,7 +100,7 @@ def function_code(plan: Plan, region: Region) -> Iterator[str]:
         "ALLOWED": plan.allow_headers,
         "EXPOSED": plan.expose_headers,
         "MAX_AGE": str(plan.max_age),
-        "REMOVED": [*_CLAIMS, *(name.lower() for name in settings.headers.upstream.remove)],
+        "REMOVED": [*_CLAIMS, *(name.lower() for name in plan.removed)],
         "HOSTS": None if plan.has_fallback else region.hosts,
         "REFUSES_FOREIGN": plan.refuses_foreign,
         "FOREIGN_TRACK": foreign_status(Route.TRACK),

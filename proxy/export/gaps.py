@@ -65,6 +65,21 @@ GAPS = (
     ),
     Gap(
         Place.REQUESTS,
+        ("privacy.page_url", "privacy.referer", "privacy.keep_query"),
+        _ALL,
+        "no page address is cut down: unless all of it may pass, the field is left out as with none",
+        lambda settings: {settings.privacy.page_url, settings.privacy.referer} & {"no_query", "origin"},
+    ),
+    Gap(
+        Place.REQUESTS,
+        ("privacy.gpc",),
+        _ALL,
+        "WARNING: visitors who send Sec-GPC: 1 are recorded like others, and the vendor is told who they are. Don't "
+        "use this where their objection must be heeded",
+        lambda settings: settings.privacy.gpc != "forward",
+    ),
+    Gap(
+        Place.REQUESTS,
         ("limits.per_ip.rate", "limits.per_ip.burst"),
         _ALL,
         "no limit for each address: one visitor may ask as often as the machine bears",

@@ -139,7 +139,7 @@ def request_rules(plan: Plan) -> Iterator[str]:
     for name in _REMOVED_FROM_REQUESTS:
         if name.lower() not in plan.edited:
             yield f"http-request del-header {name}"
-    for name in plan.settings.headers.upstream.remove:
+    for name in plan.removed:
         yield f"http-request del-header {name}"
     for name, value in plan.set_headers.items():
         yield f"http-request set-header {name} {formatted(value, f'headers.upstream.set.{name}')}"

@@ -102,7 +102,7 @@ def _request_fields(plan: Plan, upstream: Upstream, path: str) -> Iterator[str]:
     for name, value in plan.set_headers.items():
         yield f"proxy_set_header {name} {quoted(value, f'headers.upstream.set.{name}')};"
     set_names = {name.lower() for name in plan.set_headers}
-    for name in plan.settings.headers.upstream.remove:
+    for name in plan.removed:
         if name.lower() not in set_names:
             yield f'proxy_set_header {name} "";'
 

@@ -14,6 +14,7 @@ from proxy.model.verdict import REJECTIONS, Reason, Route
 from proxy.policy.answers import ALLOWED_METHODS
 from proxy.policy.origins import EXPOSED_HEADERS, SDK_HEADERS
 from proxy.settings import Settings, Upstream
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.settings.upstreams import UrlParts, split_url
 
 # Of the header names that the standard allows, those that no server's language reads as something else.
@@ -82,6 +83,16 @@ class Plan:
     def set_headers(self) -> dict[str, str]:
         """Header fields to set, with their secret values."""
         return {name: value.get_secret_value() for name, value in self.settings.headers.upstream.set.items()}
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Header fields of the client's that are left out: the operator's; addresses of visitors unless these may pass
+        whole; and those of pages, for no server's language can cut one down as `policy.page_url` does."""
+        privacy = self.settings.privacy
+        pages = (("X-Client-Url", privacy.page_url), ("Referer", privacy.referer))
+        addresses = () if self.settings.client_ip.forward == "full" else ADDRESS_FIELDS
+        named = self.settings.headers.upstream.remove
+        return (*named, *addresses, *(name for name, mode in pages if mode != "full"))
 
     @property
     def edited(self) -> frozenset[str]:

@@ -36,6 +36,7 @@ class Reason(Enum):
     METHOD = "method"
     TUNNEL = "tunnel"
     FOREIGN_ORIGIN = "foreign_origin"
+    GPC = "gpc"
     UNKNOWN_KEY = "unknown_key"
     KEY_ORIGIN = "key_origin"
     NO_REGION = "no_region"
@@ -54,8 +55,8 @@ class Rejection:
 
     `status` is the HTTP status on the track route, `config_status` the one on the config route,
     where the browser SDK must never see a 401, 403 or 404 that the vendor did not send: it would
-    stop fetching. `close` says that the connection can't be trusted or used any longer.
-    `retry_after` is in seconds, 0 for none.
+    stop fetching. A 200 there is a configuration that says not to record. `close` says that the
+    connection can't be trusted or used any longer. `retry_after` is in seconds, 0 for none.
     """
 
     status: int
@@ -83,6 +84,8 @@ REJECTIONS: dict[Reason, Rejection] = {
     Reason.METHOD: Rejection(405, False, "this method is not allowed here; allowed: {allow}"),
     Reason.TUNNEL: Rejection(405, True, "CONNECT and TRACE are not offered"),
     Reason.FOREIGN_ORIGIN: Rejection(403, False, "this origin is not in cors.allow_origins", 0, 400),
+    # Final for the SDK: no 2xx, which would say that the vendor has it, and nothing that it sends again.
+    Reason.GPC: Rejection(403, False, "this visitor has opted out (Sec-GPC: 1), and privacy.gpc is drop", 0, 200),
     Reason.UNKNOWN_KEY: Rejection(403, False, "this API key is not in keys.allow", 0, 400),
     Reason.KEY_ORIGIN: Rejection(403, False, "this API key is not for this origin (keys.origins)", 0, 400),
     Reason.NO_REGION: Rejection(421, False, "no rule gives its region (region.strict), or its API keys give several"),

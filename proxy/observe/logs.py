@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from types import TracebackType
 
 import orjson
 
@@ -19,9 +22,11 @@ from proxy.model.record import Record
 from proxy.observe.access import is_error, json_line, text_line
 from proxy.observe.lines import LineWriter
 from proxy.observe.text import Stamps, printable
+from proxy.observe.tracebacks import trace
 from proxy.settings.schema import Log
 
 STANDARD_ERROR = 2
+OURS = "proxy"  # the loggers of this package are below it
 REPEAT_SECONDS = 10.0  # an identical warning is written once in this time, then with the number of those left out
 REPEAT_ENTRIES = 256  # different warnings remembered; when full, the one remembered longest is forgotten
 
@@ -43,8 +48,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+        error = record.exc_info and record.exc_info[1]
+        if error:
+            line["error"] = trace(error)
         return orjson.dumps(line, default=str).decode()
 
 
@@ -58,7 +64,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         text = f"{clock} {record.levelname.lower():7} {self._process}: {printable(record.getMessage())}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        error = record.exc_info and record.exc_info[1]
+        return f"{text}\n{trace(error)}" if error else text
 
 
 class RepeatFilter(logging.Filter):
@@ -116,8 +123,10 @@ _output: Output | None = None  # the process has one standard error, as it has o
 
 
 def configure(log: Log, process: str, wall: Callable[[], float], on_drop: Callable[[int], None]) -> Output:
-    """Send everything that is logged in this process to standard error, as `log` says; `process` is its name in the
-    lines. May be called again: the last call counts."""
+    """Send everything that is logged in this process to standard error, as `log` says, errors that nobody caught
+    included; `process` is its name in the lines. May be called again: the last call counts.
+
+    Below a warning only the gateway's own loggers speak: some libraries' write down what they sign and send."""
     global _output
     is_json = log.format == "json" or (log.format == "auto" and not os.isatty(STANDARD_ERROR))
     _output = Output(LineWriter(STANDARD_ERROR, on_drop), wall, is_json=is_json)
@@ -126,8 +135,24 @@ def configure(log: Log, process: str, wall: Callable[[], float], on_drop: Callab
     handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(log.level.upper())
+    level = logging.getLevelNamesMapping()[log.level.upper()]
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger(OURS).setLevel(level)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
     return _output
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
+    if issubclass(kind, Exception):
+        logging.getLogger(OURS).critical("nobody caught this error", exc_info=error)
+    else:
+        sys.__excepthook__(kind, error, frames)
+
+
+def _uncaught_in_thread(lost: threading.ExceptHookArgs) -> None:
+    if lost.exc_value is not None:
+        _uncaught(lost.exc_type, lost.exc_value, lost.exc_traceback)
 
 
 class AccessLog:

@@ -1,7 +1,7 @@
 """May this request pass, and to where? Composes the single policies into one verdict.
 
-The order is the order of blame: what the request is (path, method), who asks (origin, key, rate),
-where it would go (region), how large it is. Must not know of connections or of memory in use.
+The order is the order of blame: what the request is (path, method), who asks (origin, opted out or not,
+key, rate), where it would go (region), how large it is. Must not know of connections or of memory in use.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from proxy.policy.headers import ClientSide, HeaderPolicy
 from proxy.policy.keys import KeyPolicy, api_keys
 from proxy.policy.limits import TokenBuckets, network_key
 from proxy.policy.origins import CorsPolicy
+from proxy.policy.privacy import has_opted_out
 from proxy.policy.region import RegionPolicy
 from proxy.policy.routing import Match, Router
 from proxy.policy.targets import Target, build_targets
@@ -64,6 +65,8 @@ class Admission:
             address = self._headers.client_address(client, request)
             if not self._per_ip.take(network_key(address), now):
                 return Reason.RATE_PER_IP
+        if self._headers.privacy.drops and has_opted_out(request):
+            return Reason.GPC
         keys = api_keys(match, request.authorization) if self._needs_key else []
         refused = self._judge_keys(keys, request.origin, now)
         if refused:

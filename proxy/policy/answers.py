@@ -18,26 +18,37 @@ ALLOWED_METHODS: dict[Route, tuple[bytes, ...]] = {
 }
 CLOSE = b"Connection: close\r\n"
 KEEP_ALIVE = b"Connection: keep-alive\r\n"
+# What makes the SDK not record: every version that can be pointed here reads it so.
+NOT_RECORDED = b'{"configs":{"sessionReplay":{"sr_sampling_config":{"capture_enabled":false,"sample_rate":0}}}}'
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class OwnAnswer:
     """One answer of our own: `status`, whether the connection must end, and the bytes around what
-    differs per request."""
+    differs per request. `json` is the body in place of the message."""
 
     __slots__ = ("body", "close", "head", "status")
 
     def __init__(
-        self, status: int, label: str, message: str, *, close: bool, retry_after: int = 0, extra: bytes = b""
+        self,
+        status: int,
+        label: str,
+        message: str,
+        *,
+        close: bool,
+        retry_after: int = 0,
+        extra: bytes = b"",
+        json: bytes = b"",
     ) -> None:
         self.status = status
         self.close = close
-        self.body = message.encode() + b"\n"
+        self.body = json or message.encode() + b"\n"
+        kind = b"application/json" if json else b"text/plain; charset=utf-8"
         retry = b"Retry-After: %d\r\n" % retry_after if retry_after else b""
         self.head = (
-            b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
             b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Gateway-Reason: %b\r\n%b%b"
-            % (status, _phrase(status), len(self.body), label.encode(), retry, extra)
+            % (status, _phrase(status), kind, len(self.body), label.encode(), retry, extra)
         )
 
     def render(
@@ -101,7 +112,10 @@ def _rejection(reason: Reason, route: Route | None, words: dict[str, object]) ->
     status = meaning.config_status if route is Route.CONFIG and meaning.config_status else meaning.status
     extra = b"Allow: " + allow + b"\r\n" if status == 405 else b""
     message = meaning.message.format(allow=allow.decode(), **words)
-    return OwnAnswer(status, reason.value, message, close=meaning.close, retry_after=meaning.retry_after, extra=extra)
+    json = NOT_RECORDED if status == 200 else b""
+    return OwnAnswer(
+        status, reason.value, message, close=meaning.close, retry_after=meaning.retry_after, extra=extra, json=json
+    )
 
 
 def _limit(reason: Reason, settings: Settings) -> int:

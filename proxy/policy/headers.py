@@ -11,10 +11,12 @@ from typing import Final
 
 from proxy.model.verdict import Route
 from proxy.policy.client_ip import ClientIpPolicy, neighbourhood
+from proxy.policy.privacy import GPC, PrivacyPolicy, has_opted_out
 from proxy.policy.region import forwarded_host
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.wire.answer import AnswerHead
 from proxy.wire.request import RequestHead, RequestReader
 
@@ -92,12 +94,16 @@ class HeaderPolicy:
     def __init__(self, settings: Settings) -> None:
         edits = settings.headers.upstream
         self._client_ip = ClientIpPolicy(settings.client_ip)
+        self.privacy = PrivacyPolicy(settings.privacy)
         self._cookies = frozenset(name.encode() for name in settings.headers.forward_cookies)
         self._lines: dict[tuple[str, bytes], list[bytes]] = {}
         self._set = [
             f"{name}: {value.get_secret_value()}".encode("latin-1", "strict") for name, value in edits.set.items()
         ]
         self._drop = frozenset(name.lower().encode() for name in (*edits.set, *edits.remove))
+        told = settings.client_ip.forward == "full"
+        # What is said of the address besides: it must not go past the setting.
+        self._other_addresses = frozenset(() if told else (name.lower().encode() for name in ADDRESS_FIELDS))
         self._host_field = b"X-Forwarded-Host: " if b"x-forwarded-host" not in self._drop else None
         self._id_field = b"X-Request-Id: " if b"x-request-id" not in self._drop else None
         header = settings.region.header
@@ -105,9 +111,12 @@ class HeaderPolicy:
 
     def reader(self, settings: Settings) -> RequestReader:
         """The reader whose heads this policy understands."""
-        note = {*_CONDITIONS, b"accept-encoding", self._region_header or b"accept-encoding"}
+        note = {*_CONDITIONS, b"accept-encoding", GPC, self._region_header or b"accept-encoding"}
         return RequestReader(
-            target=settings.limits.target, fields=settings.limits.fields, drop=self._drop, note=note | _PREFLIGHT
+            target=settings.limits.target,
+            fields=settings.limits.fields,
+            drop=self._drop | self._other_addresses,
+            note=note | _PREFLIGHT,
         )
 
     def client(self, peer: str, tls: bool) -> ClientSide:
@@ -119,6 +128,15 @@ class HeaderPolicy:
         if not client.trusted:
             return client.peer
         return self._client_ip.resolve(client.peer, request.notes.get(b"x-forwarded-for"))
+
+    def told_address(self, client: ClientSide, request: RequestHead) -> str:
+        """The same for those who are told of it, vendor and archive; empty if they are told nothing."""
+        return "" if self.privacy.is_anonymous(request) else self.client_address(client, request)
+
+    def make_private(self, request: RequestHead) -> None:
+        """Leave of a head that was just read what the settings let pass on: nobody is told anything else of it."""
+        if self.privacy.active:
+            self.privacy.apply(request)
 
     def browser_host(self, client: ClientSide, request: RequestHead) -> bytes:
         """The host in the address that the browser used: what a trusted proxy says of it, else the Host field."""
@@ -154,7 +172,8 @@ class HeaderPolicy:
     def config_identity(self, request: RequestHead, target: Target, match: Match) -> bytes:
         """All that may change what the vendor's configuration says. Whose address it is asked from does not,
         nor does the session's number, which SDKs up to 1.28 put into the query: with it, no answer would
-        ever serve a second visit."""
+        ever serve a second visit. That a visitor has opted out does: what the vendor tells one who has is for nobody
+        else, and the other way about."""
         parameters = match.query[1:].split(b"&")
         parts = (
             request.method,
@@ -163,6 +182,7 @@ class HeaderPolicy:
             b"&".join(each for each in parameters if not each.startswith(b"session_id=")),
             request.notes.get(b"accept-encoding", b""),
             request.authorization or b"",
+            b"opted out" if has_opted_out(request) else b"",
             *self._cookie_line(request),
         )
         return b"\0".join(parts)
@@ -173,12 +193,12 @@ class HeaderPolicy:
         return b"\0".join((b"", match.query, *(request.notes.get(name, b"") for name in _CONDITIONS)))
 
     def _forwarding(self, request: RequestHead, client: ClientSide) -> list[bytes]:
-        address, scheme, host = client.peer, client.scheme, request.host
+        scheme, host = client.scheme, request.host
         if client.trusted:
             told = request.notes.get(b"x-forwarded-proto", scheme)
             scheme = told if told in (b"http", b"https") else scheme
-            address = self.client_address(client, request)
             host = self.browser_host(client, request)
+        address = self.told_address(client, request)
         lines = self._lines.get((address, scheme))
         if lines is None:
             lines = forwarding_lines(self._client_ip, address, scheme, self._drop)

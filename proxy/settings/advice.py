@@ -35,6 +35,8 @@ def _without_effect(settings: Settings) -> Iterator[Advice]:
     origins = settings.cors.allow_origins
     if "*" in origins and len(origins) > 1:
         yield Advice("cors.allow_origins", '"*" admits every origin: the others listed have no effect')
+    if settings.privacy.keep_query and "no_query" not in (settings.privacy.page_url, settings.privacy.referer):
+        yield Advice("privacy.keep_query", "only for page_url or referer with no_query: it has no effect")
     if settings.config_cache.stale_if_error > settings.config_cache.max_age:
         yield Advice("config_cache.stale_if_error", "longer than config_cache.max_age, which ends it first")
     if settings.archive is not None and settings.archive.s3 and settings.archive.store != "s3":

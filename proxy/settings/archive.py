@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, SerializationInfo, field_serializer, mode
 
 from proxy.settings.masking import masked_text
 from proxy.settings.network import is_loopback
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.settings.problem import value_text
 from proxy.settings.section import Fault, Section
 from proxy.settings.spelling import field_value, file_path, matching, token
@@ -50,8 +51,8 @@ _NODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 # Credentials, and the address in full, which `client_ip` decides about.
 NEVER_KEPT = frozenset(
-    ("authorization", "cookie", "forwarded", "proxy-authorization", "true-client-ip", "x-forwarded-for", "x-real-ip")
-)
+    ("authorization", "cookie", "forwarded", "proxy-authorization", "x-forwarded-for", "x-real-ip")
+) | {name.lower() for name in ADDRESS_FIELDS}
 # What the SDK says of itself. A payload can't be sent again without most of them.
 KEPT = (
     "content-type",

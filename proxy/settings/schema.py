@@ -15,6 +15,7 @@ from proxy.settings.archive import S3, Archive, Rotate, Spool, Upload
 from proxy.settings.limits import Breaker, ConfigCache, Limits, Rate, Timeouts
 from proxy.settings.listen import Admin, Listener, ListenerTls
 from proxy.settings.network import Address
+from proxy.settings.privacy import Privacy
 from proxy.settings.region import RegionHeader, RegionName, RegionRules, fields_of, named_regions
 from proxy.settings.section import Fault, Section
 from proxy.settings.traffic import ClientIp, Cors, HeaderEdits, Headers, Keys, Paths
@@ -38,6 +39,7 @@ __all__ = [
     "ListenerTls",
     "Log",
     "Paths",
+    "Privacy",
     "Rate",
     "RegionHeader",
     "RegionRules",
@@ -91,6 +93,7 @@ class Settings(Section):
     cors: Cors = Cors()
     headers: Headers = Headers()
     client_ip: ClientIp = ClientIp()
+    privacy: Privacy = Privacy()
     keys: Keys = Keys()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

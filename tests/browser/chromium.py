@@ -173,6 +173,10 @@ class Tab:
         """See pages as a visitor with this colour scheme (light, dark) and size of window does."""
         self._ask("look", scheme=scheme, width=width, height=height)
 
+    def add_headers(self, headers: dict[str, str]) -> None:
+        """From now on the browser adds these to each request of the page, in place of those named before."""
+        self._ask("headers", headers=headers)
+
     def screenshot(self, path: Path) -> None:
         """The whole page as a PNG file."""
         self._ask("screenshot", path=str(path))

@@ -41,9 +41,10 @@ EDITED: dict[str, Any] = {
     },
     "region": {"strict": True, "hosts": {"replay.example.com": "us", "replay-eu.example.com": "eu"}},
     "headers": {
-        "upstream": {"set": {"X-Proxy-Token": "a 'b' \"c\" %d #e; f", "X-Request-Id": "mine"}, "remove": ["Referer"]},
+        "upstream": {"set": {"X-Proxy-Token": "a 'b' \"c\" %d #e; f", "X-Request-Id": "mine"}, "remove": ["X-Gone"]},
         "forward_cookies": ["consent", "theme-2"],
     },
+    "privacy": {"referer": "origin", "page_url": "none"},
     "client_ip": {"forward": "truncate", "trusted_proxies": ["127.0.0.0/8", "fd00::/8"]},
 }
 

@@ -34,14 +34,18 @@ def test_a_preflight_grants_what_was_added(edited: Exported, standin: StandIn) -
 
 
 def test_header_edits_are_made(edited: Exported, standin: StandIn) -> None:
-    assert (
-        ask(edited, upload(b"{}", coding=b"", target=b"/in?a=b", extra=(b"Referer: https://x.example/",))).status == 200
+    gone = (
+        b"Referer: https://x.example/a?b",
+        b"X-Client-Url: https://x.example/a?b",
+        b"X-Gone: 1",
+        b"CF-Connecting-IP: 192.0.2.7",
     )
+    assert ask(edited, upload(b"{}", coding=b"", target=b"/in?a=b", extra=gone)).status == 200
     [record] = standin.wait_for(1)
     assert record["target"] == "/sessions/v2/track?a=b"
     assert values(record, "x-proxy-token") == ["a 'b' \"c\" %d #e; f"]
     assert values(record, "x-request-id") == ["mine"]
-    assert values(record, "referer") == []
+    assert [name for name in ("referer", "x-client-url", "x-gone", "cf-connecting-ip") if values(record, name)] == []
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ const commands = {
     await tabs.get(tab).page.setViewportSize({ width, height });
     return null;
   },
+  // As an extension does: no page hears of it, and no preflight asks for it.
+  headers: ({ tab, headers }) => tabs.get(tab).context.setExtraHTTPHeaders(headers).then(() => null),
   screenshot: ({ tab, path }) => tabs.get(tab).page.screenshot({ path, fullPage: true }).then(() => null),
   // The page goes as it goes when a visitor closes the tab; its context stays, because requests may outlive the page.
   close_page: ({ tab }) => tabs.get(tab).page.close().then(() => null),

@@ -137,6 +137,7 @@ def test_those_who_ask_the_same_at_the_same_time_share_one_question() -> None:
         get(CONFIG, b"Accept-Encoding: gzip"),
         get(CONFIG, b"If-None-Match: e-1"),
         get(CONFIG, b"Authorization: Bearer k"),
+        get(CONFIG, b"Sec-GPC: 1"),
     ],
 )
 def test_those_who_ask_something_else_have_their_own_answer(other: bytes) -> None:
@@ -272,6 +273,23 @@ class TestOutages:
                 one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
                 for other in (get(CONFIG, b"Accept-Encoding: br"), get(b"/config/key-2?config_group=browser")):
                     assert (await client.ask(other)).status == 503
+
+        run(main)
+
+    @pytest.mark.parametrize("gpc", ["forward", "strip"])
+    @pytest.mark.parametrize("lines", [(), (b"Sec-GPC: 1",)])
+    def test_an_answer_for_one_who_has_opted_out_does_not_stand_in_for_others(
+        self, lines: tuple[bytes, ...], gpc: str
+    ) -> None:
+        async def main() -> None:
+            async with stage(privacy={"gpc": gpc}) as one:
+                one.vendor.reply = lambda seen: GOOD
+                client = await one.client()
+                await client.ask(get(CONFIG, *lines))
+                one.vendor.reply = lambda seen: ok(b"", status=b"503 Out")
+                same, others = get(CONFIG, *lines), get(CONFIG, *(() if lines else (b"Sec-GPC: 1",)))
+                assert (await client.ask(others)).status == 503
+                assert (await client.ask(same)).all("x-gateway-config") == ["stale"]
 
         run(main)
 

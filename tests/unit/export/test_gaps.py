@@ -18,6 +18,7 @@ EVERYTHING = (
     "cors: {allow_origins: ['https://app.example.com']}\n"
     "keys: {allow: [key], origins: {key: ['https://app.example.com']}}\n"
     "limits: {per_ip: {rate: 5}, per_key: {rate: 5}}\n"
+    "privacy: {page_url: origin, gpc: drop}\n"
     "region: {hosts: {a.example.com: eu}, api_keys: {key: eu}, header: {name: X-R, values: {DE: eu}}}\n"
     "client_ip: {forward: truncate, trusted_proxies: [10.0.0.0/8]}\n"
     "listen: {address: '127.0.0.1:443', tls: {certificate: /c.pem, key: /k.pem}}\n"

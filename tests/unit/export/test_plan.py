@@ -41,6 +41,18 @@ def test_the_headers_are_those_of_the_policy_and_the_operators() -> None:
     assert plan.expose_headers.split(", ") == [*(name.decode() for name in EXPOSED_HEADERS), "X-Trace"]
 
 
+@pytest.mark.parametrize(
+    ("privacy", "removed"),
+    [
+        ("{}", ("X-A",)),
+        ("{page_url: none}", ("X-A", "X-Client-Url")),
+        ("{page_url: no_query, referer: origin, keep_query: [page]}", ("X-A", "X-Client-Url", "Referer")),
+    ],
+)
+def test_a_page_address_that_is_to_be_cut_down_is_left_out(privacy: str, removed: tuple[str, ...]) -> None:
+    assert planned(f"headers: {{upstream: {{remove: [X-A]}}}}\nprivacy: {privacy}").removed == removed
+
+
 def test_times_are_in_milliseconds_and_connecting_never_takes_longer_than_the_answer() -> None:
     settings = planned("timeouts: {connect: 3s, config_total: 700ms, first_byte: 7s}").settings
     assert connect_time(settings, Route.CONFIG) == answer_time(settings, Route.CONFIG) == 0.7

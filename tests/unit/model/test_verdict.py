@@ -33,7 +33,7 @@ def test_routes_and_reasons_are_labels() -> None:
 def test_a_rejection_is_a_client_or_server_error(reason: Reason) -> None:
     rejection = REJECTIONS[reason]
     assert 400 <= rejection.status <= 599
-    assert rejection.config_status == 0 or 400 <= rejection.config_status <= 599
+    assert rejection.config_status == 0 or 400 <= rejection.config_status <= 599 or reason is Reason.GPC
     assert rejection.status != 500
 
 
@@ -46,6 +46,12 @@ def test_an_unknown_path_is_the_only_404() -> None:
     assert [reason for reason in Reason if 404 in (REJECTIONS[reason].status, REJECTIONS[reason].config_status)] == [
         Reason.UNKNOWN_PATH
     ]
+
+
+def test_one_who_has_opted_out_is_refused_for_good_and_told_not_to_record() -> None:
+    assert REJECTIONS[Reason.GPC].status == 403
+    assert REJECTIONS[Reason.GPC].status not in SENT_AGAIN
+    assert [reason for reason in Reason if REJECTIONS[reason].config_status == 200] == [Reason.GPC]
 
 
 @pytest.mark.parametrize("reason", OVERLOAD)

@@ -42,8 +42,8 @@ def logged(
 
 def with_traceback(message: str) -> logging.LogRecord:
     try:
-        raise ValueError("no good")
-    except ValueError:
+        raise RuntimeError("no good")
+    except RuntimeError:
         return logging.LogRecord("proxy.test", logging.ERROR, __file__, 1, message, (), sys.exc_info())
 
 
@@ -92,7 +92,7 @@ def test_a_json_line() -> None:
 def test_a_traceback_stays_on_the_line_of_its_json() -> None:
     line = JsonFormatter("worker 1").format(with_traceback("broken"))
     assert "\n" not in line
-    assert "ValueError: no good" in json.loads(line)["error"]
+    assert "RuntimeError: no good" in json.loads(line)["error"]
 
 
 def test_a_text_line() -> None:
@@ -250,8 +250,38 @@ def test_libraries_log_the_same_way() -> None:
     assert [json.loads(line)["logger"] for line in ended.stderr.splitlines()] == ["asyncio", "aiohttp.server"]
 
 
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_what_libraries_say_below_a_warning_is_not_written(level: str) -> None:
+    """botocore's own lines at this level are signatures and the names of credentials."""
+    program = (
+        "for name in ('botocore.auth', 'urllib3.connectionpool', 'aiohttp.access', 'asyncio'):\n"
+        "    log = logging.getLogger(name); log.debug('secret'); log.info('secret'); log.warning('told')\n"
+        "logging.getLogger('proxy.x').debug('ours')"
+    )
+    ended = run(f"{{'level': '{level}'}}", program)
+    lines = [json.loads(line)["message"] for line in ended.stderr.splitlines()]
+    assert lines == ["told"] * 4 + ["ours"] * (level == "debug")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "int('s3cr3t')",
+        "{}['s3cr3t']",
+        "from threading import Thread\none = Thread(target=int, args=['s3cr3t']); one.start(); one.join(); 1 / 0",
+    ],
+)
+def test_an_error_that_nobody_caught_is_a_line_too_and_quotes_nothing(program: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        run("{'format': 'json'}", f"# s3c\n{program}")
+    lines = [json.loads(line) for line in ended.value.stderr.splitlines()]
+    assert {(line["level"], line["message"]) for line in lines} == {("critical", "nobody caught this error")}
+    assert "Error" in lines[0]["error"]
+    assert "s3cr3t" not in ended.value.stderr
+
+
 def test_a_second_configuration_replaces_the_first() -> None:
-    again = "logs.configure(Log(), 'again', lambda: 0.0, lambda lost: None); logging.getLogger('x').info('hello')"
+    again = "logs.configure(Log(), 'again', lambda: 0.0, lambda lost: None); logging.getLogger('proxy').info('hello')"
     ended = run("{}", again)
     assert [json.loads(line)["process"] for line in ended.stderr.splitlines()] == ["again"]
 

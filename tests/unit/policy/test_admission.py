@@ -107,6 +107,33 @@ def test_a_key_that_is_for_other_pages_is_refused_on_both_routes() -> None:
         assert gate.judge(first, line, b"Origin: null") is Reason.KEY_ORIGIN
 
 
+GPC = b"Sec-GPC: 1"
+
+
+@pytest.mark.parametrize("first", [UPLOAD, ASK])
+def test_who_has_opted_out_is_dropped_only_where_that_is_set(first: bytes) -> None:
+    for gpc in ("forward", "strip"):
+        assert isinstance(Gate(privacy={"gpc": gpc}).judge(first, GPC), Admit)
+    gate = Gate(privacy={"gpc": "drop"})
+    assert gate.judge(first, GPC) is Reason.GPC
+    assert isinstance(gate.judge(first, b"Sec-GPC: 0"), Admit)
+    assert isinstance(gate.judge(first), Admit)
+
+
+def test_who_has_opted_out_is_told_so_before_key_region_and_size_but_after_path_origin_and_rate() -> None:
+    gate = Gate(
+        privacy={"gpc": "drop"},
+        keys={"allow": ["key-1"]},
+        region={"strict": True},
+        limits={"body": 1, "per_ip": {"rate": 1, "burst": 1}},
+        cors={"allow_origins": ["https://app.example.com"], "foreign_origin": "refuse"},
+    )
+    assert gate.judge(UPLOAD, GPC, b"Content-Length: 9") is Reason.GPC
+    assert gate.judge(UPLOAD, GPC) is Reason.RATE_PER_IP
+    assert gate.judge(UPLOAD, GPC, EVIL) is Reason.FOREIGN_ORIGIN
+    assert gate.judge(UPLOAD.replace(b"POST", b"GET"), GPC) is Reason.METHOD
+
+
 def test_a_key_that_is_not_listed_is_refused_on_both_routes() -> None:
     gate = Gate(keys={"allow": ["key-1"]})
     assert gate.target(UPLOAD, KEY) == ("us", Route.TRACK)

@@ -3,6 +3,7 @@ SDK what makes it do the right thing."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -47,7 +48,7 @@ def test_an_own_answer_is_complete_and_can_be_traced(answer: OwnAnswer, head_onl
         (b"access-control-allow-origin", b"https://app.example.com"),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", b"application/json" if answer.status == 200 else b"text/plain; charset=utf-8"),
     ):
         assert witness.values(name) == [value]
     assert witness.values(b"x-gateway-reason")
@@ -67,7 +68,12 @@ def test_a_rejection_says_its_reason_and_means_what_the_table_says(reason: Reaso
     assert (answer.status, answer.close) == (expected, meaning.close)
     assert b"\r\nX-Gateway-Reason: " + reason.value.encode() + b"\r\n" in answer.head
     assert (b"\r\nRetry-After: " in answer.head) is bool(meaning.retry_after)
-    assert b"{" not in answer.body
+    assert b"{" not in answer.body or answer.status == 200
+
+
+def test_one_who_has_opted_out_gets_a_configuration_that_says_not_to_record() -> None:
+    told = json.loads(own(Reason.GPC, Route.CONFIG).body)
+    assert told == {"configs": {"sessionReplay": {"sr_sampling_config": {"capture_enabled": False, "sample_rate": 0}}}}
 
 
 @pytest.mark.parametrize("kind", FailureKind)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from proxy.model.verdict import Route
 from proxy.policy.describe import SECRET_FIELDS, Describer, fingerprint, meta, redacted
+from proxy.policy.privacy import PrivacyPolicy
 from proxy.policy.routing import Match
+from proxy.settings import Privacy
 from proxy.wire.request import RequestHead, RequestReader
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -61,6 +63,16 @@ def test_header_fields_pass_by_list_in_any_case_and_spelling() -> None:
         "x-client-url": 'https://app.example.com/a?b="c',
         "accept": "a, b",
     }
+
+
+def test_it_is_told_what_was_left_of_the_fields() -> None:
+    request = read(HEAD.replace(b'a?b="c', b"a?token=secret"))
+    policy = PrivacyPolicy(Privacy(page_url="no_query"))
+    policy.apply(request)
+    told = json.loads(
+        meta(b"id", Describer(("x-client-url",), "off").describe(request, Match(Route.TRACK, b"", b""), "", "us"))
+    )
+    assert told["headers"] == {"x-client-url": "https://app.example.com/a"}
 
 
 @pytest.mark.parametrize("name", sorted(SECRET_FIELDS))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.model.verdict import Route
+from proxy.model.verdict import Reason, Route
 from proxy.policy.headers import ClientSide, HeaderPolicy, answer_head, sane_request_id
 from proxy.policy.routing import Match
 from proxy.policy.targets import Target
 from proxy.settings import Settings
+from proxy.settings.privacy import ADDRESS_FIELDS
 from proxy.settings.upstreams import Upstream
 from proxy.wire.answer import AnswerReader
 from proxy.wire.request import RequestHead
@@ -183,6 +184,14 @@ def test_how_much_of_the_address_is_told(forward: str, address: bytes | None) ->
     assert b"X-Forwarded-Proto: https" in sent
 
 
+@pytest.mark.parametrize(("forward", "passes"), [("full", True), ("truncate", False), ("none", False)])
+def test_the_address_does_not_go_past_the_setting_in_a_field_of_a_cdn(forward: str, passes: bool) -> None:
+    lines = [name.encode() + b": 192.0.2.7" for name in ADDRESS_FIELDS] + [b"cf-connecting-ip:192.0.2.7"]
+    sent = Side({"client_ip": {"forward": forward}}).sent(*lines, b"X-A: 1")
+    assert [line for line in sent if line in lines] == (lines if passes else [])
+    assert b"X-A: 1" in sent
+
+
 @pytest.mark.parametrize("peer", ["", "not an address", "fe80::1%eth0"])
 def test_a_peer_that_is_no_plain_address_is_no_reason_to_fail(peer: str) -> None:
     sent = Side(SETTINGS, peer=peer).sent()
@@ -212,6 +221,44 @@ def test_only_the_cookies_that_may_pass_do(cookies: tuple[bytes, ...], expected:
 
 def test_by_default_no_cookie_passes() -> None:
     assert b"cookie" not in names(Side().sent(b"Cookie: consent=1"))
+
+
+OPTED_OUT = {"privacy": {"gpc": "strip", "page_url": "no_query"}}
+
+
+def test_of_one_who_has_opted_out_neither_address_nor_cookie_is_told() -> None:
+    side = Side(SETTINGS | OPTED_OUT, peer="10.1.2.3")
+    lines = (b"Sec-GPC: 1", b"X-Forwarded-For: 198.51.100.4", b"Cookie: consent=1", b"X-Forwarded-Proto: https")
+    assert b"Cookie: consent=1" in Side(SETTINGS, peer="10.1.2.3").sent(*lines)
+    request = side.read(*lines)
+    side.policy.make_private(request)
+    head = side.policy.upstream_head(request, side.client, TRACK, REPLAY).render(-1, b"id-1")
+    assert head.split(b"\r\n")[2:-3] == [b"Sec-GPC: 1", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: gw.example"]
+    assert side.policy.told_address(side.client, request) == ""
+    assert side.policy.client_address(side.client, request) == "198.51.100.4"
+
+
+def test_heads_that_share_their_fields_are_made_private_each_for_itself() -> None:
+    side = Side({"privacy": {"referer": "origin"}})
+    lines = (b"Referer: https://app.example.com/a?b", b"Accept: */*")
+    first, second = (side.read(*lines, first=b"GET /config/%d HTTP/1.1" % number) for number in range(2))
+    assert first.fields is second.fields
+    side.policy.make_private(first)
+    assert first.fields == [b"Referer: https://app.example.com/", b"Accept: */*"]
+    assert second.fields == list(lines)
+
+
+def test_by_default_the_fields_are_left_as_they_are() -> None:
+    side = Side()
+    request = side.read(b"X-Client-Url: https://app.example.com/a?b", b"Sec-GPC: 1")
+    before = request.fields
+    side.policy.make_private(request)
+    assert request.fields is before
+
+
+def test_what_the_visitor_asks_for_can_not_be_taken_away_by_naming_it() -> None:
+    side = Side()
+    assert side.reader.read(b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: Sec-GPC\r\nSec-GPC: 1") is Reason.BAD_REQUEST
 
 
 def edits(**upstream: Any) -> dict[str, Any]:
@@ -290,6 +337,7 @@ def test_a_region_header_is_believed_of_trusted_proxies_only() -> None:
         {"lines": (b"Authorization: Bearer k",)},
         {"lines": (b"Cookie: consent=1",)},
         {"lines": (b"If-None-Match: x",)},
+        {"lines": (b"Sec-GPC: 1",)},
         {"lines": (b"If-Modified-Since: x",)},
         {"match": Match(Route.CONFIG, b"/other", b"?a=b")},
         {"match": Match(Route.CONFIG, b"/key", b"?a=c")},
@@ -303,7 +351,15 @@ def test_what_may_change_the_answer_is_part_of_the_question(other: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "line", [b"Origin: o", b"User-Agent: u", b"Cookie: session=s", b"X-Forwarded-For: 1.2.3.4", b"X-Request-Id: r"]
+    "line",
+    [
+        b"Sec-GPC: 0",
+        b"Origin: o",
+        b"User-Agent: u",
+        b"Cookie: session=s",
+        b"X-Forwarded-For: 1.2.3.4",
+        b"X-Request-Id: r",
+    ],
 )
 def test_who_asks_is_no_part_of_the_question(line: bytes) -> None:
     assert Side(SETTINGS).identity(line) == Side(SETTINGS, peer="192.0.2.8").identity()

@@ -155,6 +155,36 @@ def test_bad_client_addresses_are_refused(client_ip: str) -> None:
     assert only_problem(f"client_ip: {client_ip}").startswith("client_ip.")
 
 
+def test_by_default_nothing_is_held_back_of_pages_and_visitors() -> None:
+    assert Settings().privacy.model_dump() == {
+        "page_url": "full",
+        "referer": "full",
+        "keep_query": (),
+        "gpc": "forward",
+    }
+
+
+@pytest.mark.parametrize("mode", ["full", "no_query", "origin", "none"])
+def test_page_addresses_have_four_modes(mode: str) -> None:
+    privacy = settings(f"privacy: {{page_url: {mode}, referer: {mode}, keep_query: [page, 'utm_*']}}").privacy
+    assert (privacy.page_url, privacy.referer, privacy.keep_query) == (mode, mode, ("page", "utm_*"))
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        "{page_url: query}",
+        "{referer: true}",
+        "{gpc: 1}",
+        "{gpc: off}",
+        *("{keep_query: ['*']}", "{keep_query: ['a*b']}", "{keep_query: ['a&b']}", "{keep_query: ['']}"),
+        "{keep_query: page}",
+    ],
+)
+def test_bad_privacy_is_refused(privacy: str) -> None:
+    assert only_problem(f"privacy: {privacy}").startswith("privacy.")
+
+
 @pytest.mark.parametrize(
     "keys", ["SECRET", "[SECRET]", "{allow: SECRET}", "{allow: ['SECRET X']}", "{SECRET: 1}", "{allow: {SECRET: 1}}"]
 )
