@@ -14,16 +14,18 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.seeds import FOLDER, LONGEST, dictionary, seeds
+from tests.fuzz.seeds import FOLDER, LONGEST, dictionary, made_for, seeds
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "fuzz"
 TARGETS: Final = ("client", "upstream", "heads")
 SLOWEST: Final = 20  # seconds for one input
+MERGE_SECONDS: Final = 600
 SPARE_SECONDS: Final = 120  # what a target may need beside its time: imports, seeds, the last input
 _DONE: Final = re.compile(r"^#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/", re.MULTILINE)
 
@@ -51,9 +53,7 @@ def search(target: str, seconds: float, build: Path = BUILD) -> Report:
     (kept := build / target).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         start = Path(name, "seeds")
-        start.mkdir()
-        for number, each in enumerate(seeds(target)):
-            (start / f"{number:04}").write_bytes(each)
+        list(_written(seeds(target), start))
         (words := Path(name, "words")).write_text(dictionary())
         options = [f"-max_total_time={seconds:.0f}", f"-max_len={LONGEST}", f"-timeout={SLOWEST}", f"-dict={words}"]
         done = _run(target, [*options, f"-artifact_prefix={build}/{target}-", str(kept), str(start)], seconds)
@@ -64,15 +64,27 @@ def search(target: str, seconds: float, build: Path = BUILD) -> Report:
     return Report(target, executions, edges, features, corpus, seconds, problem)
 
 
-def keep(target: str, build: Path = BUILD) -> None:
-    """Bring those inputs into the project's corpus that reach something that the seeds and the others don't."""
+def keep(target: str, build: Path = BUILD) -> int:
+    """Bring those inputs into the project's corpus that reach something which the conformance cases, and the others, do
+    not; how many there are. AssertionError if libFuzzer can't tell."""
+    (folder := FOLDER / target).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        _run(target, ["-merge=1", f"-max_len={LONGEST}", name, str(FOLDER / target), str(build / target)], 3600)
-        for path in (FOLDER / target).glob("*"):
+        made = list(_written(made_for(target), Path(name)))
+        done = _run(target, ["-merge=1", f"-max_len={LONGEST}", name, str(folder), str(build / target)], MERGE_SECONDS)
+        assert done.returncode == 0, done.stderr[-2000:]
+        for path in folder.iterdir():
             path.unlink()
-        (FOLDER / target).mkdir(parents=True, exist_ok=True)
-        for path in Path(name).iterdir():
-            (FOLDER / target / path.name[:16]).write_bytes(path.read_bytes())
+        new = set(Path(name).iterdir()) - set(made)
+        for path in new:
+            (folder / path.name[:16]).write_bytes(path.read_bytes())
+    return len(new)
+
+
+def _written(inputs: Iterable[bytes], folder: Path) -> Iterator[Path]:
+    folder.mkdir(exist_ok=True)
+    for number, each in enumerate(inputs):
+        (path := folder / f"{number:04}").write_bytes(each)
+        yield path
 
 
 def _run(target: str, options: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
@@ -98,7 +110,7 @@ def main() -> int:
         print(report, report.problem, sep="\n" if report.problem else "", flush=True)
         found = found or bool(report.problem)
         if arguments.keep and not report.problem:
-            keep(target)
+            print(f"{target}: {keep(target)} inputs are in {FOLDER / target}")
     return int(found)
 
 

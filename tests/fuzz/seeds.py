@@ -87,15 +87,19 @@ def answers() -> Iterator[bytes]:
             yield b64decode(unquote(rest.rpartition(":")[2]))
 
 
-def seeds(target: str) -> list[bytes]:
-    """Inputs for a target, its stored corpus included."""
+def made_for(target: str) -> list[bytes]:
+    """Inputs for a target, made of the conformance cases."""
     made = {
         "client": [way + cuts + each for each in requests() for way, cuts in ((b"\0", CUT), (b"\x80", UNCUT))],
         "upstream": [way + CUT + each for each in answers() for way in (b"\0", b"\x81")],
         "heads": [*(b"\0" + each for each in requests()), *(b"\1" + each for each in answers())],
     }[target]
-    stored = [path.read_bytes() for path in sorted((FOLDER / target).glob("*"))]
-    return stored + [each for each in made if len(each) <= LONGEST]
+    return [each for each in made if len(each) <= LONGEST]
+
+
+def seeds(target: str) -> list[bytes]:
+    """The same, and what searches have found worth keeping."""
+    return [path.read_bytes() for path in sorted((FOLDER / target).glob("*"))] + made_for(target)
 
 
 def dictionary() -> str:

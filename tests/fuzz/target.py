@@ -21,7 +21,8 @@ def main() -> None:
     name, *options = sys.argv[1:]
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
         check = import_module(f"tests.fuzz.{name}").check
-    atheris.Setup([sys.argv[0], *options], check)
+    # To merge, libFuzzer runs itself again, by these words.
+    atheris.Setup([f"{sys.executable} -m tests.fuzz.target {name}", *options], check)
     atheris.Fuzz()
 
 
