@@ -87,9 +87,9 @@ compare-quick: $(VENV)/.installed $(VENV)/.installed-test  ## some of the costs,
 	@$(COMPARE) costs --quick
 
 lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
-	@$(call compile,requirements.lock,--extra=demo --extra=s3)
+	@$(call compile,requirements.lock,--extra=demo --extra=jwt --extra=s3)
 	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps --constraint=requirements.lock)
-	@$(call compile,requirements-test.lock,--extra=demo --extra=s3 --extra=test $(LOCKS:%=--constraint=%))
+	@$(call compile,requirements-test.lock,--extra=demo --extra=jwt --extra=s3 --extra=test $(LOCKS:%=--constraint=%))
 	@$(call compile,tests/s3/servers/swift.lock,,tests/s3/servers/swift.in)
 	@$(call compile,tests/sql/engines.lock,,tests/sql/engines.in)
 
@@ -110,7 +110,7 @@ $(VENV)/.installed-locks: $(LOCKS) | $(BIN)/python
 # Not editable: the data path is compiled (a minute), and a source that changed must not leave an old machine code behind.
 $(VENV)/.installed: pyproject.toml $(SOURCES) $(VENV)/.installed-locks
 	@rm -rf $(BUILT)
-	@$(STAGE) gateway $(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo,s3]'
+	@$(STAGE) gateway $(PIP) install --no-deps --no-build-isolation --force-reinstall '.[demo,jwt,s3]'
 	@rm -rf $(BUILT); $(BIN)/replay-gateway --version
 	@touch $@
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -40,8 +41,11 @@ from proxy.runtime.reload import Reloads, Reread, Result
 from proxy.runtime.sockets import BindError, bind, bind_each, close_all
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import CertificateError, server_context
-from proxy.settings import Admin, ListenerTls, Settings
+from proxy.settings import Admin, Jwt, ListenerTls, Settings
 from proxy.settings.handover import dump, dump_for_worker
+
+if TYPE_CHECKING:
+    from proxy.runtime.key_source import KeySource
 
 WORKER_MODULE = "proxy.worker"
 ARCHIVER_MODULE = "proxy.archiver"
@@ -128,7 +132,7 @@ class Supervisor:
         self._ledger = ledger
         self._banner = banner
         rows = [(ledger.number, *(each.fileno() for each in row)) for row in taken.rows]
-        self._crew = Crew(WORKER_MODULE, rows, self._greet, self._on_ready, self._on_config)
+        self._crew = Crew(WORKER_MODULE, rows, self._greet, self._on_ready, self._on_frame)
         # The archiver's death costs nothing: the spool fills until another is started.
         archivers = [(ledger.number,)] if settings.archive else []
         self._archiver = Crew(
@@ -137,6 +141,9 @@ class Supervisor:
         self._configs = LastGoodAnswers(settings.config_cache)
         self._asked = settings.upstreams  # who gave these answers
         self._certificates = certificates(settings)
+        self._keys_for = settings.jwt
+        self._key_source: KeySource | None = None
+        self._fetching: asyncio.Task[None] | None = None
         self._announced = False
         self._told_to_stop = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -150,6 +157,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, lambda: spawn(self._reloads.reload(), "reload"))
         check_descriptors(self._settings, raise_descriptor_limit())
         admin = await self._serve_admin()
+        self._fetch_keys(self._settings.jwt)
         crew = spawn(self._crew.keep(), "crew")
         archiver = spawn(self._archiver.keep(), "archiver")
         told = spawn(self._told_to_stop.wait(), "stop signal")
@@ -157,6 +165,7 @@ class Supervisor:
         told.cancel()
         await self._stop(crew)
         await self._stop_archiver(archiver)
+        self._fetch_keys(None)
         if admin:
             await admin.cleanup()
         if self._crew.failure:
@@ -171,6 +180,8 @@ class Supervisor:
 
     def _greet(self, child: Child) -> None:
         child.send(Frame.SETTINGS, dump_for_worker(self._settings))
+        if self._key_source is not None and self._key_source.known is not None:
+            child.send(Frame.KEYS, self._key_source.known)
         for entry in self._configs.entries():
             child.offer(Frame.CONFIG, entry)
 
@@ -183,7 +194,10 @@ class Supervisor:
         check_descriptors(settings, raise_descriptor_limit())
         self._certificates = certificates(settings)
         self._keep_configs(settings)
-        return await self._crew.reload(dump_for_worker(settings))
+        refused = await self._crew.reload(dump_for_worker(settings))
+        if settings.jwt != self._keys_for:
+            self._fetch_keys(settings.jwt)
+        return refused
 
     def _keep_configs(self, settings: Settings) -> None:
         """By the new bounds; none where an upstream has changed, whose answers they may not be."""
@@ -201,11 +215,35 @@ class Supervisor:
         if self._banner is not None:
             self._banner()
 
-    def _on_config(self, sender: int, entry: bytes) -> None:
+    def _on_frame(self, sender: int, kind: Frame, payload: bytes) -> None:
         """A worker learnt an answer, or by a bare digest that one no longer holds: keep it for workers to come,
-        and pass it to the others."""
-        self._configs.load(entry)
-        self._crew.offer(Frame.CONFIG, entry, but=sender)
+        and pass it to the others. Or it was shown a token that is signed with a key it does not know."""
+        if kind is Frame.CONFIG:
+            self._configs.load(payload)
+            self._crew.offer(Frame.CONFIG, payload, but=sender)
+        elif kind is Frame.KEYS and self._key_source is not None:
+            self._key_source.want()
+
+    def _fetch_keys(self, jwt: Jwt | None) -> None:
+        """Fetch keys as these settings say, no longer as others did."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+        self._keys_for, self._key_source, self._fetching = jwt, None, None
+        if jwt is None or jwt.jwks_url is None:
+            return
+        # Imported late: few fetch keys.
+        from proxy.policy.tokens import TokenPolicy
+        from proxy.runtime.key_source import KeySource
+
+        trial = TokenPolicy(jwt)
+
+        def take(key_set: bytes) -> None:
+            trial.learn(key_set)
+            _log.info("tokens are checked with the keys that %s has now", jwt.jwks_url)
+            self._crew.offer(Frame.KEYS, key_set)
+
+        self._key_source = KeySource(jwt, take)
+        self._fetching = spawn(self._key_source.keep(), "keys")
 
     # -- the end
 

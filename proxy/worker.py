@@ -63,6 +63,7 @@ class Worker:
         self._sockets = sockets
         self._first: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._configs: list[bytes] = []  # learnt by others before the gateway is built; as many as its cache holds
+        self._key_set = b""  # what the supervisor fetched last
         self._settings: Settings | None = None
         self._gateway: Gateway | None = None
         self._tee: Tee | None = None
@@ -105,8 +106,10 @@ class Worker:
             self._tee.start()
         self._gateway = Gateway(settings, ledger, loop, self._tee)
         self._gateway.config_answers.on_store = self._share
+        self._gateway.on_keys_wanted = self._ask_for_keys
         for entry in self._configs:
             self._learn(entry)
+        self._learn_keys(self._gateway)
         self._listeners = await self._listen_all(self._gateway, self._sockets)
         ledger.count(Counter.WORKER_STARTS)
         _keep_all_there_is()
@@ -171,6 +174,9 @@ class Worker:
             if gateway is not None:
                 await gateway.close()
             raise
+        gateway.on_keys_wanted = self._ask_for_keys
+        if settings.jwt == former.settings.jwt:  # else the keys of before may be another issuer's
+            self._learn_keys(gateway)
         gateway.succeed(former)
         _close(self._listeners)
         self._gateway, self._settings, self._listeners = gateway, settings, listeners
@@ -228,6 +234,10 @@ class Worker:
             spawn(self._reload(payload), "reload")
         elif kind is Frame.DRAIN:
             self._drain_within(float(payload))
+        elif kind is Frame.KEYS:
+            self._key_set = payload
+            if self._gateway is not None:
+                self._learn_keys(self._gateway)
         elif kind is Frame.CONFIG and self._gateway is None:
             self._configs.append(payload)
         elif kind is Frame.CONFIG:
@@ -249,6 +259,19 @@ class Worker:
     def _share(self, entry: bytes) -> None:
         if self._channel is not None:
             self._channel.offer(Frame.CONFIG, entry)
+
+    def _ask_for_keys(self) -> None:
+        if self._channel is not None:
+            self._channel.offer(Frame.KEYS, b"")
+
+    def _learn_keys(self, gateway: Gateway) -> None:
+        tokens = gateway.admission.tokens
+        if tokens is None or not self._key_set:
+            return
+        try:
+            tokens.learn(self._key_set)
+        except ValueError as problem:
+            _log.error("the keys that check tokens stay as they were: %s", problem)
 
     def _learn(self, entry: bytes) -> None:
         assert self._gateway is not None

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from proxy.policy.tokens import KeySetError, TokenPolicy
 from proxy.runtime.certificates import days_left
 from proxy.runtime.clock import wall
 from proxy.runtime.sockets import BindError, bind
 from proxy.runtime.tls import CertificateError, server_context
-from proxy.settings import Address, Advice, ListenerTls, Problem, Settings
+from proxy.settings import Address, Advice, Jwt, ListenerTls, Problem, Settings
 from proxy.upstream.tls import client_context
 
 # Renewal is usually automatic and a month early: two weeks left mean that it does not work.
@@ -30,9 +31,22 @@ def files(settings: Settings) -> Iterator[Problem | Advice]:
         for route, upstream in (("track", upstreams.track), ("config", upstreams.config)):
             if upstream.ca_file is not None:
                 yield from _trust_anchors(f"upstreams.{region}.{route}.ca_file", upstream.ca_file)
+    if settings.jwt is not None:
+        yield from _tokens(settings.jwt)
     s3 = settings.archive and settings.archive.s3
     if s3 and s3.ca_file is not None:
         yield from _trust_anchors("archive.s3.ca_file", s3.ca_file)
+
+
+def _tokens(jwt: Jwt) -> Iterator[Problem]:
+    if jwt.ca_file is not None:
+        yield from _trust_anchors("jwt.ca_file", jwt.ca_file)
+    try:
+        TokenPolicy(jwt)
+    except ImportError:
+        yield Problem("jwt", "PyJWT with cryptography is needed for this: pip install 'replay-gateway[jwt]'", "")
+    except KeySetError as problem:
+        yield Problem("jwt.jwks", f"{problem}", "a JWKS with a public key for each algorithm")
 
 
 def ports(settings: Settings) -> list[Problem]:

@@ -18,6 +18,7 @@ from proxy.edge.config import ConfigDesk
 from proxy.edge.connection import ClientConnection, TlsClientConnection
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
+from proxy.model.verdict import Reason
 from proxy.observe.ledger import Counter, Gauge, Ledger
 from proxy.observe.logs import AccessLog
 from proxy.policy.admission import Admission
@@ -54,7 +55,7 @@ class Gateway:
         self.limits = LimitsInUse(settings.limits)
         self.timeouts = TimeoutsInUse(settings.timeouts)
         self.ledger = ledger
-        self.cors = CorsPolicy(settings.cors)
+        self.cors = CorsPolicy(settings.cors, (settings.jwt.header,) if settings.jwt else ())
         self.headers = HeaderPolicy(settings)
         self.admission = Admission(settings, self.headers, self.cors)
         self.answers = Answers(settings)
@@ -62,6 +63,7 @@ class Gateway:
         self.referees = Referees()
         self.wheel = TimerWheel(loop, self._each_second)
         self.read_buffer = memoryview(bytearray(READ_BUFFER))
+        self.on_keys_wanted: Callable[[], None] = lambda: None
         self.draining = False
         self.successor: Gateway | None = None
         self._predecessors: list[Gateway] = []  # whose last requests are still in hand
@@ -207,6 +209,10 @@ class Gateway:
         self.ledger.record(record)
         self._access.record(record)
 
+    def advise(self, reason: Reason) -> None:
+        """A request was let in that would have been refused for its token, if that were enforced."""
+        self.ledger.count(Counter.TOKENS_ADVISED)
+
     def unknown_headers(self, names: tuple[bytes, ...]) -> None:
         """An allowed origin's preflight asked for header names that no known SDK sends."""
         self.ledger.count(Counter.UNKNOWN_CORS_HEADERS, len(names))
@@ -222,6 +228,10 @@ class Gateway:
             self._fade()
             return
         self._tell()
+        tokens = self.admission.tokens
+        if tokens is not None and tokens.wants_keys:
+            tokens.wants_keys = False
+            self.on_keys_wanted()
         if self.tee is not None:
             self.tee.tick(now)
 

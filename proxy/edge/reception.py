@@ -18,7 +18,7 @@ from proxy.policy.admission import Admit, allowed_methods
 from proxy.policy.answers import CONTINUE, preflight_answer
 from proxy.policy.headers import ConfigQuestion
 from proxy.policy.routing import Match
-from proxy.runtime.clock import monotonic
+from proxy.runtime.clock import monotonic, wall
 from proxy.wire.request import RequestHead
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def receive(gateway: Gateway, client: ClientConnection, plan: Plan, piece: bytes
     if request.method == b"OPTIONS":
         _preflight(gateway, client, exchange, request, match)
         return
-    verdict = gateway.admission.judge(request, match, client.side, now)
+    verdict = gateway.admission.judge(request, match, client.side, now, wall() if gateway.admission.tokens else 0.0)
     if isinstance(verdict, Reason):
         reject(gateway, client, exchange, verdict, match.route)
-    elif match.route is _CONFIG:
+        return
+    if verdict.advice is not None:
+        gateway.advise(verdict.advice)
+    if match.route is _CONFIG:
         _fetch(gateway, client, exchange, plan, verdict)
     else:
         _carry(gateway, client, exchange, plan, verdict, piece, complete)

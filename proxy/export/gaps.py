@@ -80,6 +80,13 @@ GAPS = (
     ),
     Gap(
         Place.REQUESTS,
+        ("jwt",),
+        _ALL,
+        "WARNING: no token is asked for: whoever knows an API key is let in",
+        lambda settings: settings.jwt is not None,
+    ),
+    Gap(
+        Place.REQUESTS,
         ("limits.per_ip.rate", "limits.per_ip.burst"),
         _ALL,
         "no limit for each address: one visitor may ask as often as the machine bears",

@@ -39,6 +39,9 @@ class Reason(Enum):
     GPC = "gpc"
     UNKNOWN_KEY = "unknown_key"
     KEY_ORIGIN = "key_origin"
+    TOKEN_MISSING = "token_missing"
+    TOKEN_INVALID = "token_invalid"
+    TOKEN_KEYS = "token_keys"
     NO_REGION = "no_region"
     RATE_PER_IP = "rate_per_ip"
     RATE_PER_KEY = "rate_per_key"
@@ -88,6 +91,10 @@ REJECTIONS: dict[Reason, Rejection] = {
     Reason.GPC: Rejection(403, False, "this visitor has opted out (Sec-GPC: 1), and privacy.gpc is drop", 0, 200),
     Reason.UNKNOWN_KEY: Rejection(403, False, "this API key is not in keys.allow", 0, 400),
     Reason.KEY_ORIGIN: Rejection(403, False, "this API key is not for this origin (keys.origins)", 0, 400),
+    # On the configuration no 401: the SDK would stop asking for good.
+    Reason.TOKEN_MISSING: Rejection(401, False, "a token is required (jwt.header)", 0, 400),
+    Reason.TOKEN_INVALID: Rejection(401, False, "this token is not valid, or not any longer", 0, 400),
+    Reason.TOKEN_KEYS: Rejection(503, False, "the keys that check tokens are not known yet", 1),
     Reason.NO_REGION: Rejection(421, False, "no rule gives its region (region.strict), or its API keys give several"),
     Reason.RATE_PER_IP: Rejection(429, False, "too many requests from this address", 1),
     Reason.RATE_PER_KEY: Rejection(429, False, "too many requests for this API key", 1),

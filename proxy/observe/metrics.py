@@ -51,6 +51,7 @@ COUNTERS: dict[Counter, str] = {
     Counter.CONFIG_STORED: "Configuration answers kept as the last known good one.",
     Counter.LOG_LINES_DROPPED: "Log lines dropped because standard error was not read fast enough.",
     Counter.WORKER_STARTS: "Worker processes that began to serve.",
+    Counter.TOKENS_ADVISED: "Requests let in without a good token, because jwt.mode is advisory.",
     Counter.SPOOL_OFFERED: "Uploads for the archive; each is archived, in the spool, dropped or damaged.",
     Counter.SPOOL_OFFERED_BYTES: "Bytes of their bodies as they came over the wire.",
     Counter.SPOOL_WRITTEN: "Uploads written to the spool.",

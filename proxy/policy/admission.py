@@ -18,6 +18,7 @@ from proxy.policy.privacy import has_opted_out
 from proxy.policy.region import RegionPolicy
 from proxy.policy.routing import Match, Router
 from proxy.policy.targets import Target, build_targets
+from proxy.policy.tokens import TokenPolicy
 from proxy.settings import Settings
 from proxy.wire.request import RequestHead
 
@@ -27,6 +28,7 @@ class Admit(NamedTuple):
 
     match: Match
     target: Target
+    advice: Reason | None = None  # what it would have been refused for, if tokens were not only looked at
 
 
 class Admission:
@@ -44,6 +46,7 @@ class Admission:
         self._refuse_foreign = settings.cors.foreign_origin == "refuse"
         self._per_ip = TokenBuckets(limits.per_ip.rate, limits.per_ip.burst)
         self._per_key = TokenBuckets(limits.per_key.rate, limits.per_key.burst)
+        self.tokens = TokenPolicy(settings.jwt) if settings.jwt is not None else None
         self._needs_key = self._keys.active or self._region.needs_key or self._per_key.active
 
     @property
@@ -55,8 +58,11 @@ class Admission:
         """The route of a request, whatever its method."""
         return self._router.match(request.target)
 
-    def judge(self, request: RequestHead, match: Match, client: ClientSide, now: float) -> Admit | Reason:
-        """The verdict on a request that is no OPTIONS. `now` in seconds of any monotonic clock."""
+    def judge(
+        self, request: RequestHead, match: Match, client: ClientSide, now: float, wall: float = 0.0
+    ) -> Admit | Reason:
+        """The verdict on a request that is no OPTIONS. `now` in seconds of any monotonic clock, `wall` in Unix time,
+        which only tokens need."""
         if request.method not in ALLOWED_METHODS[match.route]:
             return Reason.METHOD
         if self._refuse_foreign and request.origin is not None and not self._cors.allows(request.origin):
@@ -71,13 +77,18 @@ class Admission:
         refused = self._judge_keys(keys, request.origin, now)
         if refused:
             return refused
+        tokens, advice = self.tokens, None
+        if tokens is not None:
+            advice = tokens.judge(match.route, request.notes.get(tokens.field), wall)
+            if advice is not None and not tokens.is_advisory:
+                return advice
         host = self._headers.browser_host(client, request)
         region = self._region.select(host, keys, self._headers.region_value(client, request))
         if region is None:
             return Reason.NO_REGION
         if request.content_length > self._body_limit:
             return Reason.BODY_TOO_LARGE
-        return Admit(match, self._targets[region, match.route])
+        return Admit(match, self._targets[region, match.route], advice)
 
     def _judge_keys(self, keys: list[bytes], origin: bytes | None, now: float) -> Reason | None:
         refused = self._keys.judge(keys, origin) if self._keys.active else None

@@ -110,12 +110,16 @@ def _rejection(reason: Reason, route: Route | None, words: dict[str, object]) ->
     meaning = REJECTIONS[reason]
     allow = b", ".join(ALLOWED_METHODS[route]) if route else b"GET, HEAD, POST, OPTIONS"
     status = meaning.config_status if route is Route.CONFIG and meaning.config_status else meaning.status
-    extra = b"Allow: " + allow + b"\r\n" if status == 405 else b""
+    extra = _EXTRA.get(status, b"").replace(b"{allow}", allow)
     message = meaning.message.format(allow=allow.decode(), **words)
     json = NOT_RECORDED if status == 200 else b""
     return OwnAnswer(
         status, reason.value, message, close=meaning.close, retry_after=meaning.retry_after, extra=extra, json=json
     )
+
+
+# What a status must bring along (RFC 9110, 15.5.2 and 15.5.6).
+_EXTRA = {401: b"WWW-Authenticate: Bearer\r\n", 405: b"Allow: {allow}\r\n"}
 
 
 def _limit(reason: Reason, settings: Settings) -> int:

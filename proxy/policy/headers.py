@@ -106,6 +106,8 @@ class HeaderPolicy:
         self._other_addresses = frozenset(() if told else (name.lower().encode() for name in ADDRESS_FIELDS))
         self._host_field = b"X-Forwarded-Host: " if b"x-forwarded-host" not in self._drop else None
         self._id_field = b"X-Request-Id: " if b"x-request-id" not in self._drop else None
+        # For us alone: a token that the vendor has could be used here by the vendor.
+        self._token = settings.jwt.header.lower().encode() if settings.jwt else b""
         header = settings.region.header
         self._region_header = header.name.lower().encode() if header else None
 
@@ -115,8 +117,8 @@ class HeaderPolicy:
         return RequestReader(
             target=settings.limits.target,
             fields=settings.limits.fields,
-            drop=self._drop | self._other_addresses,
-            note=note | _PREFLIGHT,
+            drop=self._drop | self._other_addresses | ({self._token} if self._token else set()),
+            note=note | _PREFLIGHT | ({self._token} if self._token else set()),
         )
 
     def client(self, peer: str, tls: bool) -> ClientSide:

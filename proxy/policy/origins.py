@@ -97,9 +97,10 @@ class CorsPolicy:
         "_track_preflights",
     )
 
-    def __init__(self, cors: Cors) -> None:
+    def __init__(self, cors: Cors, more: Iterable[str] = ()) -> None:
+        """`more` are names of header fields that pages need for other settings' sake."""
         self._origins = OriginList(cors.allow_origins)
-        self._allow_headers = b", ".join(_distinct(SDK_HEADERS, cors.allow_headers))
+        self._allow_headers = b", ".join(_distinct(SDK_HEADERS, (*cors.allow_headers, *more)))
         self._known_names = frozenset(self._allow_headers.lower().split(b", "))
         self._max_age = b"Access-Control-Max-Age: %d\r\n" % int(cors.max_age)
         self._answer_tail = (

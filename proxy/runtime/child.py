@@ -18,12 +18,15 @@ from proxy.runtime.tasks import spawn
 
 
 class Child:
-    """A process and the channel to it. `on_ready` and `on_config` are called as its frames come."""
+    """A process and the channel to it. `on_ready` is called when it serves, `on_frame` with the frames that are not
+    about the process itself."""
 
-    def __init__(self, process: Process, on_ready: Callable[[], None], on_config: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, process: Process, on_ready: Callable[[], None], on_frame: Callable[[Frame, bytes], None]
+    ) -> None:
         self._process = process
         self._on_ready = on_ready
-        self._on_config = on_config
+        self._on_other = on_frame
         self._channel: Channel | None = None
         self._channel_ended = asyncio.Event()
         self._failure = ""
@@ -38,7 +41,7 @@ class Child:
         row: int,
         descriptors: Sequence[int],
         on_ready: Callable[[], None],
-        on_config: Callable[[bytes], None],
+        on_frame: Callable[[Frame, bytes], None],
     ) -> Child:
         """Execute `python -m module CHANNEL ROW DESCRIPTOR…`; `row` says which of the workers this is. Nothing else
         is on the command line, where everybody can read it. OSError if there is no room for another process."""
@@ -57,7 +60,7 @@ class Child:
             raise
         finally:
             theirs.close()
-        child = cls(process, on_ready, on_config)
+        child = cls(process, on_ready, on_frame)
         child._channel = await Channel.open(ours, child._on_frame, child._channel_ended.set)
         return child
 
@@ -124,12 +127,12 @@ class Child:
         if kind is Frame.READY:
             self._ready.set()
             self._on_ready()
-        elif kind is Frame.CONFIG:
-            self._on_config(payload)
         elif kind is Frame.FAILED:
             self._failure = payload.decode()
         elif kind is Frame.RELOADED:
             self._reloads.put_nowait(payload.decode())
+        else:
+            self._on_other(kind, payload)
 
 
 def _environment() -> dict[str, str]:

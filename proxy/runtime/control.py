@@ -25,7 +25,8 @@ class Frame(IntEnum):
     """The kinds. Supervisor to worker: SETTINGS (once, first), DRAIN (payload: seconds in ASCII; a second one
     replaces the limit of the first), RELOAD (other settings, in place of those it has). Worker to supervisor: READY,
     FAILED (why the start failed, as text), RELOADED (empty, or why the settings in hand were kept, as text). Both ways:
-    CONFIG (a learnt configuration answer)."""
+    CONFIG (a learnt configuration answer), KEYS (public keys that check tokens; empty, to the supervisor: some are
+    missing)."""
 
     SETTINGS = 1
     READY = 2
@@ -34,6 +35,7 @@ class Frame(IntEnum):
     CONFIG = 5
     RELOAD = 6
     RELOADED = 7
+    KEYS = 8
 
 
 class FrameError(Exception):

@@ -25,9 +25,9 @@ _log = logging.getLogger("proxy.crew")
 class Crew:
     """One process of `module` for each of `rows`, the descriptors that it gets.
 
-    `greet` is called with each new child, to send what it must know; `on_ready` whenever one is ready; `on_config`
-    with the slot and the payload of a CONFIG frame. `role` is what a process is called in the log. A crew that is not
-    vital never gives up.
+    `greet` is called with each new child, to send what it must know; `on_ready` whenever one is ready; `on_frame` with
+    the slot, the kind and the payload of a frame that is not about the process itself. `role` is what a process is
+    called in the log. A crew that is not vital never gives up.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Crew:
         rows: Sequence[Sequence[int]],
         greet: Callable[[Child], None],
         on_ready: Callable[[], None],
-        on_config: Callable[[int, bytes], None],
+        on_frame: Callable[[int, Frame, bytes], None],
         ready_seconds: float = READY_SECONDS,
         *,
         role: str = "worker",
@@ -48,7 +48,7 @@ class Crew:
         self._rows = rows
         self._greet = greet
         self._on_ready = on_ready
-        self._on_config = on_config
+        self._on_frame = on_frame
         self._ready_seconds = ready_seconds
         self._children: dict[int, Child] = {}
         self._start_failures = StartFailures()
@@ -71,8 +71,8 @@ class Crew:
         """Keep all running; returns when all have ended after `drain`, or when they can't start (see `failure`)."""
         await asyncio.gather(*(spawn(self._keep(slot), f"keeper of {self._role} {slot}") for slot in range(self.size)))
 
-    def offer(self, kind: Frame, payload: bytes, but: int) -> None:
-        """Send a frame that may be lost to all but the process in one slot."""
+    def offer(self, kind: Frame, payload: bytes, but: int = -1) -> None:
+        """Send a frame that may be lost to all, but for the process in one slot."""
         for slot, child in self._children.items():
             if slot != but:
                 child.offer(kind, payload)
@@ -114,7 +114,7 @@ class Crew:
         """One process from its start to its end; why it ended, empty if it ended well."""
         try:
             child = await Child.start(
-                self._module, slot, self._rows[slot], self._ready_now, lambda entry: self._on_config(slot, entry)
+                self._module, slot, self._rows[slot], self._ready_now, lambda *frame: self._on_frame(slot, *frame)
             )
         except OSError as error:
             return f"no process could be started: {error.strerror}"

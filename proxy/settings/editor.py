@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.settings.handover import masked
-from proxy.settings.schema import Archive, Settings
+from proxy.settings.schema import Archive, Jwt, Settings
 from proxy.settings.upstreams import BUILT_IN
 
 PLACEHOLDER = {"type": "string", "pattern": r"\$\{(env|file):[^{}]+\}"}
 
 Schema = dict[str, Any]
+
+_JWT = Jwt(jwks_url="https://id.example.com/jwks.json")  # one of its keys must be given
 
 
 def json_schema() -> Schema:
@@ -26,6 +28,7 @@ def json_schema() -> Schema:
     _spell_defaults(schema, schema, masked(Settings()))
     # There is none by default, so its own defaults are not among those.
     _spell_defaults(schema, schema["$defs"]["Archive"], masked(Settings(archive=Archive()))["archive"])
+    _spell_defaults(schema, schema["$defs"]["Jwt"], masked(Settings(jwt=_JWT))["jwt"] | {"jwks_url": None})
     _allow_shorthands(schema)
     for section in (schema, *schema["$defs"].values()):
         section["properties"] = {name: _widened(part) for name, part in section["properties"].items()}

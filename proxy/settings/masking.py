@@ -18,6 +18,7 @@ Value = TypeVar("Value")
 SECRET_VALUES: tuple[Location, ...] = (
     ("headers", "upstream", "set"),
     ("keys", "allow"),
+    ("jwt", "secret"),
     ("archive", "s3", "accessKey"),
     ("archive", "s3", "secretKey"),
 )

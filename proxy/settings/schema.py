@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from proxy.settings.archive import S3, Archive, Rotate, Spool, Upload
+from proxy.settings.jwt import Jwt
 from proxy.settings.limits import Breaker, ConfigCache, Limits, Rate, Timeouts
 from proxy.settings.listen import Admin, Listener, ListenerTls
 from proxy.settings.network import Address
@@ -33,6 +34,7 @@ __all__ = [
     "Cors",
     "HeaderEdits",
     "Headers",
+    "Jwt",
     "Keys",
     "Limits",
     "Listener",
@@ -95,6 +97,7 @@ class Settings(Section):
     client_ip: ClientIp = ClientIp()
     privacy: Privacy = Privacy()
     keys: Keys = Keys()
+    jwt: Jwt | None = None
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()

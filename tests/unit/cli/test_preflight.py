@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,3 +179,22 @@ def test_trust_anchors_that_are_missing_or_empty_are_told(tmp_path: Path) -> Non
         f"upstreams.eu.config.ca_file: {tmp_path}/text holds no certificate; it must be PEM",
         f"archive.s3.ca_file: {tmp_path}/text holds no certificate; it must be PEM",
     ]
+
+
+def test_tokens_need_a_library_and_keys_that_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = settings(jwt={"algorithms": ["HS256"], "secret": "s" * 32})
+    assert list(files(good)) == []
+    (told,) = files(settings(jwt={"jwks": '{"keys": []}'}))
+    assert isinstance(told, Problem)
+    assert (told.path, told.found) == ("jwt.jwks", "no key in it can be used for RS256")
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    (told,) = files(good)
+    assert isinstance(told, Problem)
+    assert "pip install 'replay-gateway[jwt]'" in told.found
+
+
+def test_the_authorities_of_a_set_of_keys_are_read(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for name in ("ca.pem", "absent.pem"):
+        told = [*files(settings(jwt={"jwks_url": "https://id.example/k", "ca_file": str(tmp_path / name)}))]
+        assert [each.path for each in told] == ["jwt.ca_file"]

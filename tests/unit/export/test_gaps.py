@@ -23,6 +23,7 @@ EVERYTHING = (
     "client_ip: {forward: truncate, trusted_proxies: [10.0.0.0/8]}\n"
     "listen: {address: '127.0.0.1:443', tls: {certificate: /c.pem, key: /k.pem}}\n"
     "archive: {}\n"
+    f"jwt: {{algorithms: [HS256], secret: {'s' * 32}}}\n"
 )
 # What the exports follow, tests/export and the other files here prove it; where a server can't, a gap says so.
 FOLLOWED = {
@@ -48,7 +49,7 @@ def leaves(model: type[BaseModel], path: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         parts = [field.annotation, *get_args(field.annotation)]
         below = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
-        is_whole = below is None or name in ("upstreams", "archive", "header")
+        is_whole = below is None or name in ("upstreams", "archive", "header", "jwt")
         yield from [f"{path}{name}"] if is_whole or below is None else leaves(below, f"{path}{name}.")
 
 

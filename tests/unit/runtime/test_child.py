@@ -26,9 +26,13 @@ class Watched:
         self.child: Child
 
     async def start(self, order: str, descriptors: tuple[int, ...] = ()) -> Child:
-        self.child = await Child.start(PROGRAM, 7, descriptors, self._on_ready, self.configs.put_nowait)
+        self.child = await Child.start(PROGRAM, 7, descriptors, self._on_ready, self._on_frame)
         self.child.send(Frame.SETTINGS, order.encode())
         return self.child
+
+    def _on_frame(self, kind: Frame, payload: bytes) -> None:
+        assert kind is Frame.CONFIG
+        self.configs.put_nowait(payload)
 
     def _on_ready(self) -> None:
         self.ready += 1

@@ -38,7 +38,7 @@ def test_an_incomplete_frame_is_not_delivered() -> None:
     assert decoder.feed(b"t") == [(Frame.SETTINGS, b"secret")]
 
 
-@pytest.mark.parametrize("stream", [b"\0\0\0\x01\0", b"\0\0\0\x01\x08", b"\0\0\0\0\x01"])
+@pytest.mark.parametrize("stream", [b"\0\0\0\x01\0", b"\0\0\0\x01\x09", b"\0\0\0\0\x01"])
 def test_an_unknown_kind_or_an_impossible_length_is_refused(stream: bytes) -> None:
     with pytest.raises(FrameError):
         Decoder().feed(stream)

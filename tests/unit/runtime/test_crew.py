@@ -29,9 +29,11 @@ class Kept:
         self.readings = 0
         self.changed = asyncio.Event()
         self.configs: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
-        self.crew = Crew(
-            PROGRAM, [()] * size, self.greet, self.on_ready, lambda *said: self.configs.put_nowait(said), ready_seconds
-        )
+        self.crew = Crew(PROGRAM, [()] * size, self.greet, self.on_ready, self._on_frame, ready_seconds)
+
+    def _on_frame(self, slot: int, kind: Frame, payload: bytes) -> None:
+        assert kind is Frame.CONFIG
+        self.configs.put_nowait((slot, payload))
 
     def greet(self, child: Child) -> None:
         self.greeted.append(child.pid)
@@ -41,7 +43,7 @@ class Kept:
         self.readings += 1
         self.changed.set()
         if self.order == "die":
-            self.crew.offer(Frame.CONFIG, b"now", but=-1)
+            self.crew.offer(Frame.CONFIG, b"now")
 
     async def until(self, happened: Callable[[], bool]) -> None:
         while not happened():

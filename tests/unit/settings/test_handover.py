@@ -41,6 +41,7 @@ headers: {upstream: {set: {X-T: "SECRET \\"'x"}, remove: [R]}, forward_cookies: 
 client_ip: {forward: none, trusted_proxies: [10.0.0.0/8, "::/0"]}
 privacy: {page_url: no_query, referer: none, keep_query: ["utm_*"], gpc: strip}
 keys: {allow: [SECRETKEY1, "12"]}
+jwt: {algorithms: [HS256], secret: "SECRETSECRETSECRETSECRETSECRET 5", leeway: 0, mode: advisory, routes: [config]}
 limits: {body: 12345, exchange_bytes: 1MiB, per_ip: {rate: 0.1, burst: 3}}
 timeouts: {connect: 0.123456789s, first_byte: 100ms, lame_duck: 0}
 breaker: {failures: 0, open: 1d}

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from proxy.settings import S3, Archive, Settings, advices
+from proxy.settings import S3, Archive, Jwt, Settings, advices
 from proxy.settings.aliases import ALIASES
 from proxy.settings.document import parse
 from proxy.settings.editor import json_schema
@@ -20,7 +20,7 @@ from .told import settings
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 REFERENCE = (CONFIG / "reference.yaml").read_text()
-ENVIRONMENT = {"AMPLITUDE_API_KEY": "k", "S3_ACCESS_KEY": "a"}
+ENVIRONMENT = {"AMPLITUDE_API_KEY": "k", "S3_ACCESS_KEY": "a", "REPLAY_JWT_SECRET": "s" * 32}
 # An example stands above its key, with only comments between them.
 EXAMPLE = re.compile(
     r"^(?P<before> *(?:- )?)# Example: (?P<example>(?P<key>\w+): .+)\n(?P<between>(?: *#.*\n)*) *(?P=key): ?.*$", re.M
@@ -70,9 +70,10 @@ def test_the_reference_holds_the_defaults() -> None:
     assert settings(REFERENCE) == Settings()
 
 
-def test_the_section_that_is_a_comment_holds_its_defaults() -> None:
+def test_the_sections_that_are_comments_hold_their_defaults() -> None:
     there = Archive(s3=S3(region="us-east-1", recordingsBucket="openreplay-recordings"))
-    assert settings(with_sections(REFERENCE)) == Settings(archive=there)
+    tokens = Jwt(jwks_url="https://id.example.com/.well-known/jwks.json")
+    assert settings(with_sections(REFERENCE)) == Settings(archive=there, jwt=tokens)
 
 
 def test_the_section_that_is_a_comment_gives_no_warning_in_a_check_or_an_editor() -> None:
