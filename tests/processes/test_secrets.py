@@ -1,6 +1,6 @@
 """Proves that what identifies a visitor, a page or a project is in no output of the gateway: marked secrets go in by
-every way there is, by requests that succeed, fail and are refused, and are looked for in everything that comes out. That
-is in Python's development mode, which says more, and a worker crashes, which says more still and leaves no core."""
+every way there is, by requests that succeed, fail and are refused, and are looked for in everything that comes out. It
+runs in Python's development mode, which says more; a worker crashes, which says more still, and may leave no core."""
 
 from __future__ import annotations
 
