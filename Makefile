@@ -8,7 +8,8 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python
 	$$each -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$each && break; \
 	done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PIP_TOOLS := pip-tools==7.6.2
+# An environment of its own for what works on the lock files: it shares no dependency with the gateway.
+TOOLS := $(VENV)/.lock-tools
 LOCKS := requirements-build.lock requirements.lock
 # What is built into the package: a change of it is a reason to install anew.
 SOURCES := setup.py $(shell find proxy -name '*.py') $(wildcard proxy/admin/page/*)
@@ -27,7 +28,7 @@ COMPARE := env PYTHONPATH=nginx-compare $(BIN)/python -m comparison
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test ready tools lint types layers s3-servers sql-engines browser-sdk unit compiled
-.PHONY: compare compare-quick soak fuzz lock clean
+.PHONY: compare compare-quick soak fuzz lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,12 +87,23 @@ fuzz: $(VENV)/.installed $(VENV)/.installed-test  ## an hour's search for bytes 
 compare-quick: $(VENV)/.installed $(VENV)/.installed-test  ## some of the costs, into build/compare: 4 minutes
 	@$(COMPARE) costs --quick
 
-lock: $(VENV)/.lock-tools/bin/pip-compile  ## resolve the dependencies anew and write the lock files
+lock: $(TOOLS)/.installed  ## resolve the dependencies anew and write the lock files
 	@$(call compile,requirements.lock,--extra=demo --extra=jwt --extra=s3)
 	@$(call compile,requirements-build.lock,--build-deps-for=wheel --only-build-deps --constraint=requirements.lock)
 	@$(call compile,requirements-test.lock,--extra=demo --extra=jwt --extra=s3 --extra=test $(LOCKS:%=--constraint=%))
 	@$(call compile,tests/s3/servers/swift.lock,,tests/s3/servers/swift.in)
 	@$(call compile,tests/sql/engines.lock,,tests/sql/engines.in)
+	@$(call compile,requirements-tools.lock,,requirements-tools.in)
+
+audit: $(TOOLS)/.installed  ## ask the public databases for known flaws in what is locked; fails if one can't be asked
+	@$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner=off $(LOCKS:%=--requirement %)
+
+sbom: $(TOOLS)/.installed  ## build/sbom.json: what the installed gateway consists of (CycloneDX), from requirements.lock
+	@mkdir -p build
+	@PYTHONWARNINGS=ignore::UserWarning $(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml \
+		--mc-type application --spec-version 1.6 --output-format JSON --output-reproducible --validate \
+		--output-file build/sbom.json requirements.lock
+	@echo "build/sbom.json: $$(grep -c '"purl"' build/sbom.json) components"
 
 clean:  ## remove whatever make has made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -118,12 +130,13 @@ $(VENV)/.installed-test: $(VENV)/.installed-locks requirements-test.lock
 	@$(STAGE) test-dependencies $(PIP) install --require-hashes --requirement requirements-test.lock
 	@touch $@
 
-$(VENV)/.lock-tools/bin/pip-compile: | $(BIN)/python
-	$(BIN)/python -m venv $(VENV)/.lock-tools
-	$(VENV)/.lock-tools/bin/python -m pip --disable-pip-version-check --quiet install $(PIP_TOOLS)
+$(TOOLS)/.installed: requirements-tools.lock | $(BIN)/python
+	$(BIN)/python -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
 
 # Only the public index is asked, whatever this machine's pip is configured to do; its address is not written down.
-compile = PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/.lock-tools/bin/pip-compile \
+compile = PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/bin/pip-compile \
 	--no-config --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --pip-args=--isolated \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	$(2) --output-file=$(1) $(or $(3),pyproject.toml)

@@ -26,6 +26,7 @@ from proxy.observe import logs
 from proxy.observe.ledger import Counter, Ledger, LedgerMemory
 from proxy.runtime.clock import wall
 from proxy.runtime.control import Channel, Frame
+from proxy.runtime.machine import forbid_core_dumps
 from proxy.runtime.sockets import adopt
 from proxy.settings import Settings
 from proxy.settings.handover import load
@@ -128,6 +129,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run as the archiver that `arguments` (numbers, see above) describe; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    forbid_core_dumps()
     faulthandler.enable()
     os.nice(NICENESS)
     control, _, ledger = map(int, arguments)

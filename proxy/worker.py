@@ -26,7 +26,7 @@ from proxy.observe import logs
 from proxy.observe.ledger import Counter, Ledger, LedgerMemory
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Channel, Frame
-from proxy.runtime.machine import give_memory_back
+from proxy.runtime.machine import forbid_core_dumps, give_memory_back
 from proxy.runtime.sockets import BACKLOG, accepted, adopt
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import server_context
@@ -315,6 +315,7 @@ def main(arguments: Sequence[str]) -> int:
     # What follows from an interrupt or a hang-up is the supervisor's choice, also when one is sent here by hand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    forbid_core_dumps()
     faulthandler.enable()
     give_memory_back()
     control, row, ledger, *listening = map(int, arguments)

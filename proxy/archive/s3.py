@@ -165,7 +165,8 @@ class S3Store:
         except self._errors.CALL_ERRORS as error:
             full = self._folder + key if key else ""
             call = self._errors.Call(self._place, doing, permission, full)
-            raise self._errors.store_error(error, call, self._now()) from error
+            # Without its cause: what a server says in full may repeat what it was sent, keys and signatures included.
+            raise self._errors.store_error(error, call, self._now()) from None
 
 
 def _range(start: int, length: int | None) -> str:

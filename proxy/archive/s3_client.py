@@ -113,7 +113,7 @@ def open_session(options: S3Options) -> Any:
             region_name=options.region or None,
         )
     except Exception as error:
-        raise set_up_error(error) from error
+        raise set_up_error(error) from None
 
 
 @cache
@@ -139,7 +139,7 @@ def open_client(options: S3Options, *, is_anonymous: bool = False) -> Any:
             config=_config(options, is_anonymous),
         )
     except Exception as error:
-        raise set_up_error(error) from error
+        raise set_up_error(error) from None
 
 
 class _LocatedError(Exception):

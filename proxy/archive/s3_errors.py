@@ -45,6 +45,9 @@ CALL_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, HTTPError
 SKEW_TOLD: Final = 60.0  # seconds; a smaller difference of the clocks explains nothing
 _WORDS_MAX: Final = 240  # characters of what the server said
 _SECRET_LIKE: Final = re.compile(r"[A-Za-z0-9/+=]{40,}")  # signatures, digests, tokens, secret keys
+# A server that repeats what it was sent; the library, when it can't send it.
+_SIGNED: Final = re.compile(r"(AWS4-HMAC-SHA256|Credential=|Signature=).*", re.DOTALL)
+_UNSENDABLE: Final = "Invalid header value"
 _EXPECTED_REGION: Final = re.compile(r"expecting '([a-z0-9-]+)'")
 
 
@@ -109,6 +112,8 @@ def code_of(error: Exception) -> str:
         return "ProxyFailed"
     if isinstance(error, ResponseParserError | IncompleteReadError | ForeignAnswerError):
         return "BadAnswer"
+    if _is_unsendable(error):
+        return "NoCredentials"
     return next(filter(None, map(_network_code, causes(error))), "Other")
 
 
@@ -168,6 +173,11 @@ def _network_code(cause: BaseException) -> str:
     return ""
 
 
+def _is_unsendable(error: Exception) -> bool:
+    """Whether credentials can't be put into a header, of which the standard library shows the whole value."""
+    return any(isinstance(each, ValueError) and str(each).startswith(_UNSENDABLE) for each in causes(error))
+
+
 def _may_pass(error: Exception) -> bool:
     """Whether a name could not be resolved because nobody answered, rather than because it is unknown."""
     return any(isinstance(each, socket.gaierror) and each.errno == socket.EAI_AGAIN for each in causes(error))
@@ -181,6 +191,8 @@ def _words(error: Exception) -> str:
             return ""
         said = _clean(str(error.response.get("Error", {}).get("Message", "")))
         return f"{status_of(error)} {name}" + (f": {said}" if said and said != name else "")
+    if _is_unsendable(error):
+        return "those found hold a line break or another character that no header may have"
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _clean(cause.verify_message)
@@ -211,4 +223,4 @@ def _region(error: Exception) -> str:
 def _clean(text: str) -> str:
     """One printable line without anything that looks like a secret."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return _SECRET_LIKE.sub("…", line)[:_WORDS_MAX].rstrip(". ")
+    return _SECRET_LIKE.sub("…", _SIGNED.sub("…", line))[:_WORDS_MAX].rstrip(". ")

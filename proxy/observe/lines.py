@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -25,7 +26,8 @@ LAST_WAIT_MILLISECONDS = 500  # how long a process that ends waits for a reader 
 class LineWriter:
     """Writes to one file descriptor. Before `attach` and after `close` every line is written as it comes.
 
-    `on_drop` is told how many lines were lost: because BUFFER_BYTES waited, or because writing failed.
+    `on_drop` is told how many lines were lost: because BUFFER_BYTES waited, or because writing failed. Once attached it
+    is the loop's thread's alone; others hand their lines over.
     """
 
     def __init__(self, number: int, on_drop: Callable[[int], None]) -> None:
@@ -37,11 +39,13 @@ class LineWriter:
         self._poll = select.poll()
         self._poll.register(number, select.POLLOUT)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0  # the loop's
         self._timer: asyncio.TimerHandle | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write in batches from now on, by a timer of this loop."""
+        """Write in batches from now on, by a timer of this loop, in whose thread this must be called."""
         self._loop = loop
+        self._thread = threading.get_ident()
 
     def put(self, line: bytes) -> None:
         """Write a line, which ends in a newline, soon."""
@@ -53,6 +57,22 @@ class LineWriter:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._timed_flush)
+
+    def put_from_any_thread(self, line: bytes, *, at_once: bool) -> None:
+        """Write a line soon, or at once, which in another thread is the loop's next turn."""
+        loop = self._loop
+        if loop is not None and threading.get_ident() != self._thread:
+            try:
+                loop.call_soon_threadsafe(self._put_now, line, at_once)
+                return
+            except RuntimeError:
+                self._loop = None  # it is closed: nobody else writes any more
+        self._put_now(line, at_once)
+
+    def _put_now(self, line: bytes, at_once: bool) -> None:
+        self.put(line)
+        if at_once:
+            self.flush()
 
     def flush(self, patience: int = 0) -> None:
         """Write what the descriptor takes, waiting at most `patience` milliseconds for each piece."""

@@ -101,9 +101,8 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.put(self.format(record).encode(errors="backslashreplace") + b"\n")
-            if record.levelno >= logging.ERROR:
-                self._lines.flush()
+            line = self.format(record).encode(errors="backslashreplace") + b"\n"
+            self._lines.put_from_any_thread(line, at_once=record.levelno >= logging.ERROR)
         except Exception:
             self.handleError(record)
 

@@ -1,4 +1,5 @@
-"""What the machine allows this process: processors, file descriptors, and memory that is given back."""
+"""What the machine allows this process: processors, file descriptors, memory that is given back, and no core
+dump."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import os
 import resource
 from pathlib import Path
 
+# Too little for a core file, and the value by which the kernel starts no program that would take one (fs/coredump.c).
+CORE_BYTES = 1
 # mallopt(3).
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
@@ -55,3 +58,12 @@ def give_memory_back() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, TLS_BUFFER) and mallopt(M_TRIM_THRESHOLD, KEPT_FREE))
+
+
+def forbid_core_dumps() -> None:
+    """Have this process and its children leave no copy of their memory, which holds keys and recordings, when they
+    crash: no file, and nothing sent to a program (core_pattern with a pipe), for which the kernel looks at no other
+    limit than this."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    limit = CORE_BYTES if hard == resource.RLIM_INFINITY else min(CORE_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))

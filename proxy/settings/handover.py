@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pydantic import ValidationError
+
 from proxy.settings.masking import REVEAL
 from proxy.settings.schema import Settings
+from proxy.settings.translation import problems_of
 
 
 def dump(settings: Settings) -> bytes:
@@ -27,8 +30,14 @@ def dump_for_worker(settings: Settings) -> bytes:
 
 
 def load(data: bytes) -> Settings:
-    """The settings that `dump` or `dump_for_worker` wrote; equal to the original, or but for those keys."""
-    return Settings.model_validate(json.loads(data))
+    """The settings that `dump` or `dump_for_worker` wrote; equal to the original, or but for those keys. ValueError if
+    they can't be read, by a package that was replaced under a running gateway: it is logged, and so names no secret."""
+    written = json.loads(data)
+    try:
+        return Settings.model_validate(written)
+    except ValidationError as error:
+        problems = "; ".join(map(str, problems_of(error, written)))
+    raise ValueError(f"the settings handed over can't be read (was the package replaced? restart it): {problems}")
 
 
 def masked(settings: Settings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from proxy.runtime.machine import CORE_BYTES
 from proxy.settings import advices
 
 from .shipped import DEPLOY, ROOT, seconds_to_stop, settings_of
@@ -95,6 +96,11 @@ def test_the_gateways_configuration_fits_its_container() -> None:
     assert f"127.0.0.1:{SETTINGS.admin.address.port}/health/ready" in (ROOT / "Dockerfile").read_text()
     needed = SETTINGS.limits.connections + SETTINGS.limits.upstream_connections
     assert GATEWAY["ulimits"]["nofile"] > needed
+
+
+def test_the_gateway_leaves_no_core_and_starts_no_crowd_of_processes() -> None:
+    assert GATEWAY["ulimits"]["core"] == CORE_BYTES
+    assert GATEWAY["pids_limit"] <= 512
 
 
 def test_its_only_warning_is_of_the_admin_server_which_prometheus_must_reach() -> None:

@@ -278,7 +278,9 @@ def test_the_ingress_leaves_decisions_to_the_gateway(example: list[Object], tmp_
 
 
 def test_everything_in_the_example_is_in_its_namespace(example: list[Object]) -> None:
-    name = one(example, "Namespace", "replay")["metadata"]["name"]
+    namespace = one(example, "Namespace", "replay")["metadata"]
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    name = namespace["name"]
     assert {each["metadata"].get("namespace") for each in example if each["kind"] != "Namespace"} == {name}
 
 

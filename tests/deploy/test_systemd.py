@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.runtime.machine import CORE_BYTES
 from proxy.settings import advices
 from proxy.supervisor import SPARE_DESCRIPTORS
 from tests.gateway import COMMAND
@@ -92,6 +93,11 @@ def test_with_tls_it_may_have_a_low_port_and_no_more(unit_with_tls: Path) -> Non
 def test_the_documentation_states_the_exposure() -> None:
     text = (ROOT / "docs" / "deployment.md").read_text()
     assert f"rates its exposure {EXPOSURE} of 10, with `tls.conf` {EXPOSURE_WITH_TLS};" in text
+
+
+def test_what_it_keeps_is_for_its_user_alone() -> None:
+    assert (values("DynamicUser"), values("StateDirectoryMode"), values("UMask")) == (["yes"], ["0700"], ["0077"])
+    assert values("LimitCORE") == [str(CORE_BYTES)]
 
 
 def test_it_has_time_to_drain() -> None:

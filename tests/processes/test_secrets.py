@@ -1,9 +1,13 @@
 """Proves that what identifies a visitor, a page or a project is in no output of the gateway: marked secrets go in by
-every way there is, by requests that succeed, fail and are refused, and are looked for in everything that comes out."""
+every way there is, by requests that succeed, fail and are refused, and are looked for in everything that comes out. It
+runs in Python's development mode, which says more; a worker crashes, which says more still, and may leave no core."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -106,8 +110,29 @@ def gateway(vendor: StandIn, tmp_path: Path) -> Iterator[Gateway]:
             "spool": {"directory": str(tmp_path / "spool"), "min_free_bytes": 0},
         },
     }
-    with Gateway(config, standin=vendor) as running:
-        yield running
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))  # as where cores are wanted
+    try:
+        with Gateway(config, standin=vendor, env={"PYTHONDEVMODE": "1"}) as running:
+            yield running
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+def core_limits(gateway: Gateway) -> set[tuple[str, ...]]:
+    """The soft and the hard limit of core dumps of each process, in bytes."""
+    pids = (gateway.pid, *gateway.worker_pids(), *gateway.archiver_pids())
+    limits = "\n".join(Path(f"/proc/{pid}/limits").read_text() for pid in pids)
+    found = re.findall(r"^Max core file size +(\w+) +(\w+)", limits, re.MULTILINE)
+    assert len(found) == len(pids) >= 3
+    return set(found)
+
+
+def crash_a_worker(gateway: Gateway) -> None:
+    """Have a worker end as by a fault in machine code, and wait for the next one."""
+    starts = gateway.metric("replay_gateway_worker_starts_total")
+    os.kill(gateway.worker_pids()[0], signal.SIGABRT)
+    eventually(lambda: gateway.metric("replay_gateway_worker_starts_total") == starts + 1, 60)
 
 
 def test_no_output_has_any_of_them(gateway: Gateway, vendor: StandIn, tmp_path: Path) -> None:
@@ -130,9 +155,12 @@ def test_no_output_has_any_of_them(gateway: Gateway, vendor: StandIn, tmp_path: 
     eventually(lambda: gateway.metric("replay_gateway_reloads_total", result="problems") == 1)
     for path in ("/", "/status", "/metrics", "/health/ready", "/health/live", "/reload", f"/{KEY}?{QUERY}"):
         outputs[path] = gateway.get(path)[1]
+    assert core_limits(gateway) == {("1", "1")}  # byte
+    crash_a_worker(gateway)
     outputs["/metrics, OpenMetrics"] = gateway.get("/metrics", {"Accept": "application/openmetrics-text"})[1]
     gateway.stop()
     outputs["the log"] = gateway.log_text()
+    assert "Fatal Python error: Aborted" in outputs["the log"]
     lines = gateway.log_lines("request")
     assert {line["outcome"] for line in lines} >= {"delivered", "rejected", "failed"}
     assert len(lines) >= len(REFUSED) + 2 * len(VENDOR_FAULTS) + 2

@@ -1,10 +1,11 @@
 """Proves that the lock files fit the project: they hold what pyproject.toml asks for, in the versions that it allows,
-once and the same everywhere, each file by its hash, and no address of an index. What they resolve to is proved by
-every installation from them.
+once and the same everywhere, each file by its hash, and no address of an index; and that nothing is installed but from
+them. What they resolve to is proved by every installation from them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -21,7 +22,9 @@ ASKED = {
     "requirements-build.lock": PROJECT["build-system"]["requires"],
     "requirements.lock": RUN_TIME,
     "requirements-test.lock": [*RUN_TIME, *EXTRAS["test"]],
+    "requirements-tools.lock": re.findall(r"^[a-z].*$", (ROOT / "requirements-tools.in").read_text(), re.MULTILINE),
 }
+NPM_LOCKS = [ROOT / "tests/browser/sdk/package-lock.json", *ROOT.glob("nginx-compare/peers/*/package-lock.json")]
 LOCKS = [*ASKED, "tests/s3/servers/swift.lock", "tests/sql/engines.lock"]
 
 
@@ -57,3 +60,19 @@ def test_no_index_is_named(lock: str) -> None:
 def test_the_gateway_is_tested_with_what_it_runs_with() -> None:
     tested = pins("requirements-test.lock")
     assert {name: tested.get(name) for name in pins("requirements.lock")} == pins("requirements.lock")
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile", "docs/deployment.md"])
+def test_python_packages_are_installed_by_their_hashes_or_are_our_own(name: str) -> None:
+    lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    pip = r"\bpip\b|\$\(PIP\)"
+    parts = [part for line in lines for part in line.split("&&") if re.search(rf"(?:{pip}).* (?:install|wheel) ", part)]
+    assert len(parts) >= 2
+    assert [part for part in parts if "--require-hashes" not in part and "--no-deps" not in part] == []
+
+
+@pytest.mark.parametrize("path", NPM_LOCKS, ids=lambda path: path.parent.name)
+def test_no_package_of_npm_is_without_a_hash(path: Path) -> None:
+    packages = {name: each for name, each in json.loads(path.read_text())["packages"].items() if name}
+    assert packages
+    assert [name for name, each in packages.items() if not each.get("integrity", "").startswith("sha512-")] == []

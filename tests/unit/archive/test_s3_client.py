@@ -4,7 +4,11 @@ shows."""
 from __future__ import annotations
 
 import builtins
+import http.server
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +158,54 @@ def test_an_object_that_is_too_large_for_one_request_is_refused(tmp_path: Path) 
     with pytest.raises(StoreError, match=r"lower archive\.rotate\.bytes") as raised:
         S3Store(S3Options("b", "http://127.0.0.1:9", **KEYS)).put("large", file)
     assert (raised.value.code, raised.value.is_transient) == ("TooLarge", False)
+
+
+# -- what is logged of failures
+
+SECRET = "SECRETcafe0123"
+
+
+class Repeating(http.server.BaseHTTPRequestHandler):
+    """A server that refuses, and repeats what it was sent."""
+
+    def do_GET(self) -> None:
+        sent = self.headers["Authorization"]
+        body = f"<Error><Code>InvalidAccessKeyId</Code><Message>no such key: {sent}</Message></Error>".encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def repeating() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Repeating) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def failure(options: S3Options) -> str:
+    """All that could be logged when an object can't be read."""
+    with pytest.raises(StoreError) as raised:
+        S3Store(options).read("k")
+    return "".join(traceback.format_exception(raised.value))
+
+
+def test_a_server_that_repeats_the_signature_is_not_repeated(repeating: str) -> None:
+    text = failure(S3Options("bucket", repeating, "us-east-1", SECRET, SECRET))
+    assert "(403 InvalidAccessKeyId: no such key: …)" in text
+    assert SECRET not in text
+
+
+def test_credentials_that_no_header_can_hold_are_told_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", SECRET), ("SESSION_TOKEN", f"{SECRET}\n")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    text = failure(S3Options("bucket", "http://127.0.0.1:9", "us-east-1"))
+    assert "those found hold a line break" in text
+    assert SECRET not in text

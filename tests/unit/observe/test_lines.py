@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,3 +247,29 @@ def test_a_file_gets_everything(tmp_path: Path) -> None:
     writer.close()
     os.close(number)
     assert (tmp_path / "log").read_bytes() == b"".join(line(each) for each in range(1000))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_lines_of_another_thread_are_written_by_the_loops(pipe: Pipe, at_once: bool) -> None:
+    async def hand_over() -> bytes:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)  # in which a timer that another thread sets is an error
+        pipe.writer.attach(loop)
+        await asyncio.to_thread(pipe.writer.put_from_any_thread, b"line\n", at_once=at_once)
+        await asyncio.sleep(0)
+        return pipe.read()
+
+    assert asyncio.run(hand_over()) == (b"line\n" if at_once else b"")
+    pipe.writer.close()
+    assert pipe.read() == (b"" if at_once else b"line\n")
+
+
+def test_a_thread_that_outlives_the_loop_writes_by_itself(pipe: Pipe) -> None:
+    async def attach() -> None:
+        pipe.writer.attach(asyncio.get_running_loop())
+
+    asyncio.run(attach())
+    thread = threading.Thread(target=pipe.writer.put_from_any_thread, args=(b"line\n",), kwargs={"at_once": True})
+    thread.start()
+    thread.join()
+    assert pipe.read() == b"line\n"

@@ -1,4 +1,5 @@
-"""Proves that the number of workers follows what the process may use, and that descriptors are not the limit."""
+"""Proves that the number of workers follows what the process may use, that descriptors are not the limit, and that a
+crash leaves no core."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,3 +56,27 @@ def test_the_soft_limit_of_descriptors_becomes_the_hard_one() -> None:
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert printed == [str(hard)] * 3
+
+
+CRASH = """
+import os, resource, sys
+from proxy.runtime.machine import forbid_core_dumps
+most = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+forbid_core_dumps()
+forbid_core_dumps()
+print(*resource.getrlimit(resource.RLIMIT_CORE), flush=True)
+child = os.fork()
+if not child:
+    os.abort()
+print(os.WCOREDUMP(os.waitpid(child, 0)[1]), *os.listdir())
+"""
+
+
+@pytest.mark.parametrize("most", [resource.getrlimit(resource.RLIMIT_CORE)[1], 0])
+def test_a_crash_leaves_no_core(tmp_path: Path, most: int) -> None:
+    command = [sys.executable, "-c", CRASH, str(most)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    limit = "1" if most else "0"  # without more, one can't be had
+    assert done.stdout.split() == [limit, limit, "False"]

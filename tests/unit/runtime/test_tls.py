@@ -4,6 +4,7 @@ Handshakes are done in memory."""
 from __future__ import annotations
 
 import ssl
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,12 @@ def test_a_key_with_a_passphrase_is_refused_instead_of_asking_for_it(files: File
     (tmp_path / "locked.key").write_bytes(locked)
     with pytest.raises(CertificateError, match="no passphrase"):
         server_context("listen[0].tls", ListenerTls(certificate=files.certificate, key=tmp_path / "locked.key"))
+
+
+@pytest.mark.parametrize("key", ["SECRET", "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"])
+def test_the_traceback_of_a_refusal_holds_nothing_of_the_key(files: Files, tmp_path: Path, key: str) -> None:
+    (tmp_path / "key.pem").write_text(key)
+    tls = ListenerTls(certificate=files.certificate, key=tmp_path / "key.pem")
+    with pytest.raises(CertificateError) as refusal:
+        server_context("listen[0].tls", tls)
+    assert "SECRET" not in "".join(traceback.format_exception(refusal.value))

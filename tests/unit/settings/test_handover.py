@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import traceback
 from typing import Any
 
 import pytest
@@ -155,3 +157,24 @@ def test_what_people_see_is_a_valid_file_where_nothing_is_secret() -> None:
 def test_what_dump_did_not_write_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         load(data)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"keys": {"SECRET": 1}},
+        {"keys": {"allow": ["SECRET\n"]}},
+        {"region": {"api_keys": {"SECRET": "mars"}}},
+        {"headers": {"upstream": {"set": {"X-A": "SECRET\n"}}}},
+        {"archive": {"s3": {"secretKey": ["SECRET"]}}},
+        {"upstreams": {"us": {"track": "https://user:SECRET@example.com/?SECRET"}}},
+    ],
+)
+def test_the_traceback_of_a_refusal_holds_no_secret(written: Any) -> None:
+    with pytest.raises(ValueError, match="was the package replaced") as refusal:
+        load(json.dumps(written).encode())
+    assert "SECRET" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_the_representation_holds_no_secret() -> None:
+    assert "SECRET" not in f"{settings(FULL)!r} {settings(FULL)}"
