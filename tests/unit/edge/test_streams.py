@@ -86,7 +86,7 @@ def test_a_stream_of_requests_arrives_whole_and_is_answered_in_order(
     pieces = data.draw(heads.cut(stream))
 
     async def main() -> None:
-        async with stage() as one:
+        async with stage(limits={"pipelined": "1MiB"}) as one:
             one.vendor.reply = reply
             await carried(one, pieces, requests)
             await one.leave()
