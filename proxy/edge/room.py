@@ -23,8 +23,10 @@ DRIPPING: Final = 2  # its body comes more slowly than is borne
 BUSY: Final = 3  # can't be spared
 # Seconds that everybody has for what comes next: who has only just come, or has only just been answered, is no idler.
 GRACE: Final = 1.0
-# So many are asked, and go to the end of the queue for it: the next question is asked of others.
+# So many are asked, and go to the end of the queue for it: the next question is asked of others. Those who came
+# together stand together, so where none of them can be spared, more are asked.
 LOOKED_AT: Final = 32
+MOST_LOOKED_AT: Final = 512
 # Of the handshakes begun first, so many: one that is nearly over should not fall to a flood from one place.
 _HANDSHAKES_LOOKED_AT: Final = 8
 
@@ -154,7 +156,9 @@ class Room:
         """Have that one of a crowd go who can be spared best; False when nobody can who was looked at."""
         best: Guest | None = None
         least = BUSY
-        for _ in range(min(len(crowd), LOOKED_AT)):
+        for looked in range(min(len(crowd), MOST_LOOKED_AT)):
+            if looked >= LOOKED_AT and best is not None:
+                break
             guest = next(iter(crowd))
             crowd.move_to_end(guest)
             standing = guest.standing(now)

@@ -192,10 +192,11 @@ def test_an_answer_survives_what_the_client_still_sends_behind_it() -> None:
     run(main)
 
 
-class TestPipelining:
-    AHEAD = 1000
-    SMALL = {"limits": {"pipelined": AHEAD}}
+AHEAD = 1000
+FEW_AHEAD: dict[str, Any] = {"limits": {"pipelined": AHEAD}}
 
+
+class TestPipelining:
     @staticmethod
     def cut(one: Stage) -> int:
         return Totals([one.book.row]).cuts()[Cut.PIPELINED]
@@ -209,13 +210,13 @@ class TestPipelining:
                     await go.wait()
                     visit.send(ok())
 
-            async with stage(Vendor(script=script), **self.SMALL) as one:
+            async with stage(Vendor(script=script), **FEW_AHEAD) as one:
                 client = await one.client()
                 await client.send(post(b"first"))
                 await one.vendor.until(lambda: one.vendor.requests)
                 await client.send(post(b"next") * 200)
                 await eventually(lambda: any(c._buffer for c in one.gateway.clients()))
-                assert max(len(c._buffer) for c in one.gateway.clients()) <= self.AHEAD + 1
+                assert max(len(c._buffer) for c in one.gateway.clients()) <= AHEAD + 1
                 go.set()
                 answer = await client.answer()
                 assert (answer.status, answer.all("connection")) == (200, ["close"])
@@ -228,7 +229,7 @@ class TestPipelining:
 
     def test_a_heap_of_requests_that_are_answered_at_once_is_no_more_than_one(self) -> None:
         async def main() -> None:
-            async with stage(**self.SMALL) as one:
+            async with stage(**FEW_AHEAD) as one:
                 client = await one.client()
                 client.writer.write(get(b"/nowhere") * 5000)
                 answer = await client.answer(b"GET")
@@ -240,7 +241,7 @@ class TestPipelining:
         run(main)
 
     def test_what_is_sent_ahead_after_an_answer_has_begun_ends_with_it(self) -> None:
-        """Its head has said that the connection stays; it ends all the same, and nothing half is taken for a request."""
+        """Its head has said that the connection stays; it ends all the same. No half is taken for a request."""
 
         async def main() -> None:
             go = asyncio.Event()
@@ -251,7 +252,7 @@ class TestPipelining:
                 await go.wait()
                 visit.send(b"half")
 
-            async with stage(Vendor(script=script), **self.SMALL) as one:
+            async with stage(Vendor(script=script), **FEW_AHEAD) as one:
                 client = await one.client()
                 await client.send(post(b"first"))
                 await client.reader.readuntil(b"half")
@@ -267,7 +268,7 @@ class TestPipelining:
 
     def test_a_few_are_answered_one_after_the_other(self) -> None:
         async def main() -> None:
-            async with stage(**self.SMALL) as one:
+            async with stage(**FEW_AHEAD) as one:
                 client = await one.client()
                 await client.send(post(b"abc") * 4)
                 assert [(await client.answer()).status for _ in range(4)] == [200] * 4

@@ -159,20 +159,20 @@ def test_an_idler_goes_before_one_whose_head_is_on_its_way_and_that_before_a_dri
     run(main)
 
 
-def test_only_so_many_are_looked_at_and_then_others() -> None:
+def test_one_idler_is_found_behind_many_who_are_busy() -> None:
     async def main() -> None:
         waiting = Waiting()
-        number = LOOKED_AT + 1
+        number = LOOKED_AT + 5
         async with stage(Vendor(script=waiting), limits={"connections": number, "upstream_connecting": 100}) as one:
             clients = await guests(one, number)
             for client in clients[:-1]:
                 await client.send(post(b"abc"))
-            await eventually(lambda: one.gateway.exchanges == LOOKED_AT)
+            await eventually(lambda: one.gateway.exchanges == number - 1)
             wait_long(one)
             first, second = [(await guests(one, 1))[0] for _ in range(2)]
-            assert await refused(first) == (503, "too_many_connections")
             assert await clients[-1].until_closed() == b""
-            await serves(second)
+            await serves(first)
+            assert await refused(second) == (503, "too_many_connections")
             waiting.go.set()
             for client in clients[:-1]:
                 assert (await client.answer()).status == 200
@@ -180,12 +180,13 @@ def test_only_so_many_are_looked_at_and_then_others() -> None:
     run(main)
 
 
-class TestAnAddress:
-    LIMITS = {"connections_per_ip": 2}
+SHARE: dict[str, Any] = {"limits": {"connections_per_ip": 2}}
 
+
+class TestAnAddress:
     def test_its_own_idler_makes_room_for_it(self) -> None:
         async def main() -> None:
-            async with stage(limits=self.LIMITS) as one:
+            async with stage(**SHARE) as one:
                 (other,) = await guests(one, 1, "127.0.0.2")
                 first, second = await guests(one, 2)
                 wait_long(one)
@@ -198,7 +199,7 @@ class TestAnAddress:
 
     def test_beyond_that_it_is_told_so_and_nobody_else_is(self) -> None:
         async def main() -> None:
-            async with stage(limits=self.LIMITS) as one:
+            async with stage(**SHARE) as one:
                 both = await guests(one, 2)
                 await serves(*both)
                 (third,) = await guests(one, 1)
@@ -229,7 +230,7 @@ class TestAnAddress:
 
     def test_its_share_follows_a_reload(self) -> None:
         async def main() -> None:
-            async with stage(limits=self.LIMITS) as one:
+            async with stage(**SHARE) as one:
                 both = await guests(one, 2)
                 one.reload(limits={"connections_per_ip": 3})
                 one.port = await one.listen()
