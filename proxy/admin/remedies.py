@@ -37,7 +37,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.NO_REGION: "Name the host, key or header in region; a proxy in front must keep Host.",
     Reason.RATE_PER_IP: _RATES,
     Reason.RATE_PER_KEY: _RATES,
-    Reason.TOO_MANY_CONNECTIONS: "Raise limits.connections, or run more workers or gateways.",
+    Reason.TOO_MANY_CONNECTIONS: "Raise limits.connections, or run more workers or gateways. Is it a flood?",
     Reason.CONNECTIONS_PER_IP: "A proxy in front? Name it in client_ip.trusted_proxies. See limits.connections_per_ip.",
     Reason.MEMORY: "Raise limits.inflight_bytes, or run more workers or gateways. Is the vendor slow?",
     Reason.HEAD_TIMEOUT: "Clients that open a connection and send nothing. Slow lines are normal.",

@@ -192,9 +192,10 @@ class Mob:
 
 def _crowd(number: int) -> Iterator[Client]:
     """So many, of all kinds in turn, from all addresses."""
-    addresses = cycle(ADDRESSES)
+    addresses, every = cycle(ADDRESSES), kinds()
+    # Spread over a hundred places, so that whoever comes first is of all kinds.
     mixed = [
-        kind for place in range(100) for kind in kinds() if place * kind.share // 100 != (place + 1) * kind.share // 100
+        kind for place in range(100) for kind in every if (place + 1) * kind.share // 100 > place * kind.share // 100
     ]
     for index in range(number):
         yield Client(mixed[index % len(mixed)], next(addresses))

@@ -228,6 +228,22 @@ class TestAnAddress:
 
         run(main)
 
+    def test_in_ipv6_it_is_a_network(self) -> None:
+        async def main() -> None:
+            async with stage() as one:
+                peers = (
+                    "2001:db8:1:2::3",
+                    "2001:db8:1:2:ffff::4",
+                    "2001:db8:1:3::3",
+                    "192.0.2.1",
+                    "::ffff:192.0.2.1",
+                    "",
+                )
+                homes = [one.gateway.home(one.gateway.headers.client(peer, False)) for peer in peers]
+                assert homes == ["2001:db8:1:2::/64"] * 2 + ["2001:db8:1:3::/64"] + ["192.0.2.1"] * 2 + [""]
+
+        run(main)
+
     def test_its_share_follows_a_reload(self) -> None:
         async def main() -> None:
             async with stage(**SHARE) as one:

@@ -35,7 +35,6 @@ BY_CHOICE = {
     "config_coalesced_total",
     "config_stored_total",
     "connections_accepted_total",
-    "connections_refused_total",
     "log_lines_dropped_total",
     "requests_retried_total",
     "spool_answers_late_total",
