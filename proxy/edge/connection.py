@@ -141,8 +141,10 @@ class ClientConnection(Guest):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self._gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
-        self._meet_client()
+        gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
+        if self.arrival is None or gateway is not self._gateway:
+            self._gateway = gateway
+            self._meet_client()
         refusal = self._gateway.opened(self, self._tls, self.arrival)
         self.arrival = None
         self._deadline(FIRST_BYTE_WHILE_DRAINING if self._gateway.draining else self._gateway.timeouts.keep_alive)

@@ -96,7 +96,9 @@ class Gateway:
         """A connection from this address was accepted on a TLS listener: its handshake begins."""
         latest = self.latest()
         client = TlsClientConnection(latest, True)
-        client.arrival = arrival = Arrival(latest, latest.home(latest.headers.client(peer, True)), client)
+        client.side = latest.headers.client(peer, True)
+        client.home = latest.home(client.side)
+        client.arrival = arrival = Arrival(latest, client.home, client)
         latest.ledger.count(Counter.TLS_HANDSHAKES_BEGUN)
         arrival.refusal = latest.room.enter(arrival, latest.wheel.now)
         latest.room.shake_hands(arrival)

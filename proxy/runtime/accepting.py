@@ -73,12 +73,15 @@ class TlsListener:
 
     def take(self, accepted: socket.socket) -> None:
         """Begin with a connection that was accepted; one that is gone already is none."""
-        accepted.setblocking(False)
         try:
             peer = accepted.getpeername()
         except OSError:
             accepted.close()
             return
+        self._begin(accepted, peer)
+
+    def _begin(self, accepted: socket.socket, peer: object) -> None:
+        accepted.setblocking(False)
         newcomer = self._arrives(peer[0] if isinstance(peer, tuple) else "")
         task = spawn(self._shake_hands(accepted, newcomer), "TLS handshake")
         task.add_done_callback(lambda done: _ended(done, accepted, newcomer))
@@ -87,7 +90,7 @@ class TlsListener:
     def _accept(self) -> None:
         for _ in range(PER_TURN):
             try:
-                accepted = self._listening.accept()[0]
+                accepted, peer = self._listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -95,7 +98,7 @@ class TlsListener:
                     self._wait(error)
                     return
                 continue  # that client gave up while it waited
-            self.take(accepted)
+            self._begin(accepted, peer)
 
     def _wait(self, error: OSError) -> None:
         self._loop.remove_reader(self._listening)

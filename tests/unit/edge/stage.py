@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from proxy.edge.connection import ClientConnection
 from proxy.edge.gateway import Gateway
 from proxy.model.record import Outcome, Record
 from proxy.observe.ledger import SLOTS, Ledger
@@ -211,6 +212,10 @@ class Stage:
         client = await Client.connect(port or self.port, tls)
         self.clients.append(client)
         return client
+
+    def connections(self) -> list[ClientConnection]:
+        """Those whose handshake is over, if there was one."""
+        return [client for client in self.gateway.clients() if isinstance(client, ClientConnection)]
 
     async def quiet(self) -> None:
         """Wait until nothing is in hand."""

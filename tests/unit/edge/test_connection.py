@@ -215,8 +215,8 @@ class TestPipelining:
                 await client.send(post(b"first"))
                 await one.vendor.until(lambda: one.vendor.requests)
                 await client.send(post(b"next") * 200)
-                await eventually(lambda: any(c._buffer for c in one.gateway.clients()))
-                assert max(len(c._buffer) for c in one.gateway.clients()) <= AHEAD + 1
+                await eventually(lambda: any(c._buffer for c in one.connections()))
+                assert max(len(c._buffer) for c in one.connections()) <= AHEAD + 1
                 go.set()
                 answer = await client.answer()
                 assert (answer.status, answer.all("connection")) == (200, ["close"])
@@ -257,7 +257,7 @@ class TestPipelining:
                 await client.send(post(b"first"))
                 await client.reader.readuntil(b"half")
                 await client.send(get(b"/nowhere") * 100)
-                await eventually(lambda: any(c._buffer for c in one.gateway.clients()))
+                await eventually(lambda: any(c._buffer for c in one.connections()))
                 go.set()
                 assert await client.reader.readexactly(4) == b"half"
                 client.end()
@@ -539,7 +539,7 @@ BIG = ok(b"x" * 100_000)
 
 class TestClientsThatDoNotRead:
     def stuck(self, one: Stage) -> bool:
-        return any(client._stuck for client in one.gateway.clients())
+        return any(client._stuck for client in one.connections())
 
     def test_what_they_may_leave_unread_is_bounded(self) -> None:
         async def main() -> None:
@@ -548,7 +548,7 @@ class TestClientsThatDoNotRead:
                 client = await one.client()
                 sending = await flood(one, client, post(b"abc"), 400)
                 await eventually(lambda: self.stuck(one))
-                (connection,) = one.gateway.clients()
+                (connection,) = one.connections()
                 assert connection._transport is not None
                 assert connection._transport.get_write_buffer_size() < 3 * len(BIG)
                 begun = len(one.book.records)

@@ -132,7 +132,7 @@ def test_an_idler_goes_before_one_whose_head_is_on_its_way_and_that_before_a_dri
             await dripping.send(post(b"x", declared=1000))
             await beginning.send(NOWHERE[:20])
             await eventually(lambda: one.gateway.exchanges == 1)
-            await eventually(lambda: any(c._fed for c in one.gateway.clients() if isinstance(c, ClientConnection)))
+            await eventually(lambda: any(c._fed for c in one.connections()))
             for gone, told, why in (
                 (idle, None, Cut.IDLE),
                 (beginning, (503, "too_many_connections"), Cut.HEAD),
@@ -148,9 +148,9 @@ def test_an_idler_goes_before_one_whose_head_is_on_its_way_and_that_before_a_dri
                 assert cuts(one)[why] == 1
                 await newcomer.send(post(b"x" * 100, declared=200))  # enough for its age
                 await eventually(lambda: one.gateway.exchanges >= 1)
-                for client in one.gateway.clients():
-                    if isinstance(client, ClientConnection) and client._body_bytes == 100:
-                        client._body_bytes = 1 << 20
+                for connection in one.connections():
+                    if connection._body_bytes == 100:
+                        connection._body_bytes = 1 << 20
             assert {record.reason for record in one.book.records} == {
                 Reason.TOO_MANY_CONNECTIONS,
                 Reason.BODY_TIMEOUT,

@@ -138,7 +138,7 @@ class TestTruncatedMessages:
             async with stage(Vendor(script=script)) as one:
                 client = await one.client()
                 await client.send(post(b"abc", b"Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/" + version))
-                await eventually(lambda: one.book.records or any(c.relay for c in one.gateway.clients()))
+                await eventually(lambda: one.book.records or any(c.relay for c in one.connections()))
                 head = await client.reader.readuntil(b"\r\n\r\n")
                 go.set()
                 rest = await client.until_closed()
