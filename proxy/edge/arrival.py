@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from proxy.edge.room import BEGINNING, BUSY, GRACE, Guest
+from proxy.edge.room import BEGINNING, FRESH, GRACE, Guest
 from proxy.model.cut import Cut
 from proxy.model.failure import FailureKind
 from proxy.model.verdict import Reason
@@ -57,7 +57,7 @@ class Arrival(Guest):
 
     def standing(self, now: float) -> int:
         since = self.deadline - TICK - self._gateway.timeouts.tls_handshake
-        return BEGINNING if now - since >= GRACE else BUSY
+        return BEGINNING if now - since >= GRACE else FRESH
 
     def make_way(self) -> None:
         self._is_judged = True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxy.edge.plan import Plan
 from proxy.edge.reception import receive
-from proxy.edge.room import BEGINNING, BUSY, DRIPPING, GRACE, IDLE, Guest
+from proxy.edge.room import BEGINNING, BUSY, DRIPPING, FRESH, GRACE, IDLE, Guest
 from proxy.exchange import Exchange
 from proxy.model.cut import Cut
 from proxy.model.failure import FailureKind
@@ -271,7 +271,7 @@ class ClientConnection(Guest):
             # Its deadline says since when it waits.
             patience = timeouts.client_head if self._fed else timeouts.keep_alive
             if self.deadline - now > TICK + patience - GRACE:
-                return BUSY
+                return FRESH
             return BEGINNING if self._fed else IDLE
         if self._state == _BODY and not self._held and self.relay is not None:
             took = now - self._body_began

@@ -20,7 +20,10 @@ from proxy.runtime.timers import Timed
 IDLE: Final = 0  # may ask, or not
 BEGINNING: Final = 1  # its handshake or its head is on the way
 DRIPPING: Final = 2  # its body comes more slowly than is borne
-BUSY: Final = 3  # can't be spared
+FRESH: Final = 3  # has only just come or been answered: to be spared by an address that has far fewer
+BUSY: Final = 4  # can't be spared
+# How many times as many that is. A flood at the rate of all places a second has fresh ones only.
+FAR_MORE: Final = 2
 # Seconds that everybody has for what comes next: who has only just come, or has only just been answered, is no idler.
 GRACE: Final = 1.0
 # So many are asked, and go to the end of the queue for it: the next question is asked of others. Those who came
@@ -78,12 +81,14 @@ class Room:
         """Give a newcomer a place, which somebody else may have to leave; or the reason why there is none. Then it
         has one until it is parted with, so that it can be told."""
         reason: Reason | None = None
-        home = self._homes.get(guest.home) if guest.home else None
-        if home is not None and len(home) >= self._limits.connections_per_ip:
-            if not self._spare(home, now):
+        neighbours = self._neighbours(guest)
+        if guest.home and neighbours >= self._limits.connections_per_ip:
+            if not self._spare(self._homes[guest.home], 0, now):
                 reason = Reason.CONNECTIONS_PER_IP
-        elif len(self._staying) >= self._limits.connections and not self._spare(self._staying, now):
-            reason = Reason.TOO_MANY_CONNECTIONS
+        elif len(self._staying) >= self._limits.connections:
+            enough = FAR_MORE * (neighbours + 1) if guest.home else 0
+            if not self._spare(self._staying, enough, now):
+                reason = Reason.TOO_MANY_CONNECTIONS
         self.stay(guest)
         return reason
 
@@ -104,7 +109,7 @@ class Room:
             for number, other in enumerate(self._shaking):
                 if number == _HANDSHAKES_LOOKED_AT:
                     break
-                neighbours = len(self._homes.get(other.home, ()))
+                neighbours = self._neighbours(other)
                 if neighbours > most:
                     oldest, most = other, neighbours
             if oldest is not None:
@@ -141,6 +146,10 @@ class Room:
         if self.leave(guest):
             other.stay(guest)
 
+    def _neighbours(self, guest: Guest) -> int:
+        home = self._homes.get(guest.home)
+        return 0 if home is None else len(home)
+
     def _take_place(self, guest: Guest) -> bool:
         at = self._staying.pop(guest, None)
         if at is None:
@@ -152,8 +161,9 @@ class Room:
                 del self._homes[at]
         return True
 
-    def _spare(self, crowd: OrderedDict[Guest, str], now: float) -> bool:
-        """Have that one of a crowd go who can be spared best; False when nobody can who was looked at."""
+    def _spare(self, crowd: OrderedDict[Guest, str], enough: int, now: float) -> bool:
+        """Have that one of a crowd go who can be spared best; False when nobody can who was looked at. Who is fresh
+        can, if its address has more than `enough` connections."""
         best: Guest | None = None
         least = BUSY
         for looked in range(min(len(crowd), MOST_LOOKED_AT)):
@@ -162,6 +172,8 @@ class Room:
             guest = next(iter(crowd))
             crowd.move_to_end(guest)
             standing = guest.standing(now)
+            if standing == FRESH and not 0 < enough < self._neighbours(guest):
+                continue
             if standing < least or (best is not None and standing == least and guest.deadline < best.deadline):
                 best, least = guest, standing
         if best is None:

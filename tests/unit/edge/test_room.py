@@ -106,6 +106,22 @@ def test_who_has_only_just_come_or_been_answered_is_no_idler() -> None:
     run(main)
 
 
+def test_of_a_flood_even_a_newcomer_makes_room_for_one_from_elsewhere() -> None:
+    async def main() -> None:
+        async with stage(limits={"connections": 6}) as one:
+            (kept,) = await guests(one, 1, "127.0.0.3")
+            await serves(kept)
+            flood = await guests(one, 5, "127.0.0.2")
+            (visitor,) = await guests(one, 1)
+            assert await flood[0].until_closed() == b""
+            await serves(kept, visitor, *flood[1:])
+            (more,) = await guests(one, 1, "127.0.0.2")
+            assert await refused(more) == (503, "too_many_connections")
+            assert cuts(one) == {Cut.IDLE: 1}
+
+    run(main)
+
+
 def test_a_request_in_hand_is_never_given_up() -> None:
     async def main() -> None:
         waiting = Waiting()
