@@ -29,7 +29,7 @@ GRACE: Final = 1.0
 # So many are asked, and go to the end of the queue for it: the next question is asked of others. Those who came
 # together stand together, so where none of them can be spared, more are asked.
 LOOKED_AT: Final = 32
-MOST_LOOKED_AT: Final = 512
+MOST_LOOKED_AT: Final = 256
 # Of the handshakes begun first, so many: one that is nearly over should not fall to a flood from one place.
 _HANDSHAKES_LOOKED_AT: Final = 8
 
