@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--churn", type=float, default=300.0, help="how many of them come a second, anew or again")
     parser.add_argument("--rate", type=float, default=100.0, help="the visitors' requests per second")
     parser.add_argument("--seconds", type=float, default=30.0, help="alone, and again beside them")
-    parser.add_argument("--places", type=int, default=500, help="limits.connections of each worker; 0: the default")
+    parser.add_argument(
+        "--places", type=int, default=500, help="limits.connections of each worker; 0: 10,000, its default"
+    )
     given = parser.parse_args()
     print(stamp(), flush=True)
     result = run(**vars(given))
