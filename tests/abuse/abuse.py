@@ -76,7 +76,7 @@ class Result:
 
     @property
     def in_time(self) -> float:
-        """The share of the visitors' requests that were answered within twice the usual 99th percentile."""
+        """The share of the visitors' requests that were delivered within twice the usual 99th percentile."""
         return sum(seconds <= self.bound for seconds in self.beside.seconds) / max(self.asked, 1)
 
 

@@ -111,8 +111,9 @@ class Visitors:
             if page is not None:
                 page.leave()
             return None
-        account.seconds.append(time.monotonic() - began)
         account.answers[kind, answer.status] += 1
+        if answer.status // 100 == 2:  # a refusal in time is no service
+            account.seconds.append(time.monotonic() - began)
         if body and answer.status // 100 == 2:
             account.acknowledged.add(hashlib.sha256(body).hexdigest())
         if page is not None and (not answer.keeps_alive or page.asked >= VISIT):
