@@ -136,7 +136,10 @@ class Supervisor:
         # The archiver's death costs nothing: the spool fills until another is started.
         archivers = [(ledger.number,)] if settings.archive else []
         self._archiver = Crew(
-            ARCHIVER_MODULE, archivers, self._greet_archiver, _nothing, _nothing, role="archiver", is_vital=False
+            *(ARCHIVER_MODULE, archivers, self._greet_archiver, _nothing, _nothing),
+            role="archiver",
+            is_vital=False,
+            inherits=True,  # the store's client looks there for keys, roles, profiles and proxies
         )
         self._configs = LastGoodAnswers(settings.config_cache)
         self._asked = settings.upstreams  # who gave these answers

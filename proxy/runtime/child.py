@@ -12,9 +12,15 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.runtime.control import Channel, Frame
 from proxy.runtime.tasks import spawn
+
+# What any program may need of the environment. The rest is where operators put secrets for settings (${env:…}) and
+# where clients of a store look for its keys: who reads what strangers send must not have either.
+_KEPT: Final = frozenset(("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"))
+_KINDS: Final = ("GLIBC_", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "RES_", "SSL_", "UV_")
 
 
 class Child:
@@ -42,9 +48,12 @@ class Child:
         descriptors: Sequence[int],
         on_ready: Callable[[], None],
         on_frame: Callable[[Frame, bytes], None],
+        *,
+        inherits: bool = False,
     ) -> Child:
         """Execute `python -m module CHANNEL ROW DESCRIPTOR…`; `row` says which of the workers this is. Nothing else
-        is on the command line, where everybody can read it. OSError if there is no room for another process."""
+        is on the command line, where everybody can read it. `inherits`: with all of our environment, in place of what
+        any program needs. OSError if there is no room for another process."""
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -53,7 +62,7 @@ class Child:
                 stdin=DEVNULL,
                 # A group of its own: Ctrl-C and a closed terminal are for the supervisor, which then decides.
                 process_group=0,
-                env=_environment(),
+                env=_environment(inherits),
             )
         except BaseException:
             ours.close()
@@ -135,10 +144,11 @@ class Child:
             self._on_other(kind, payload)
 
 
-def _environment() -> dict[str, str]:
+def _environment(inherits: bool) -> dict[str, str]:
     # `-P` keeps the working directory out of the child's module path: a folder named like us there must not be run
     # instead of us. So it gets the path that this process found its modules on.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    ours = {name: value for name, value in os.environ.items() if inherits or name in _KEPT or name.startswith(_KINDS)}
+    return {**ours, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
 
 
 def _cause(code: int) -> str:

@@ -27,7 +27,7 @@ class Crew:
 
     `greet` is called with each new child, to send what it must know; `on_ready` whenever one is ready; `on_frame` with
     the slot, the kind and the payload of a frame that is not about the process itself. `role` is what a process is
-    called in the log. A crew that is not vital never gives up.
+    called in the log. A crew that is not vital never gives up. `inherits`: with all of our environment.
     """
 
     def __init__(
@@ -41,10 +41,12 @@ class Crew:
         *,
         role: str = "worker",
         is_vital: bool = True,
+        inherits: bool = False,
     ) -> None:
         self._module = module
         self._role = role
         self._is_vital = is_vital
+        self._inherits = inherits
         self._rows = rows
         self._greet = greet
         self._on_ready = on_ready
@@ -114,7 +116,12 @@ class Crew:
         """One process from its start to its end; why it ended, empty if it ended well."""
         try:
             child = await Child.start(
-                self._module, slot, self._rows[slot], self._ready_now, lambda *frame: self._on_frame(slot, *frame)
+                self._module,
+                slot,
+                self._rows[slot],
+                self._ready_now,
+                lambda *frame: self._on_frame(slot, *frame),
+                inherits=self._inherits,
             )
         except OSError as error:
             return f"no process could be started: {error.strerror}"

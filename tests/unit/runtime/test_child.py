@@ -25,8 +25,8 @@ class Watched:
         self.configs: asyncio.Queue[bytes] = asyncio.Queue()
         self.child: Child
 
-    async def start(self, order: str, descriptors: tuple[int, ...] = ()) -> Child:
-        self.child = await Child.start(PROGRAM, 7, descriptors, self._on_ready, self._on_frame)
+    async def start(self, order: str, descriptors: tuple[int, ...] = (), *, inherits: bool = False) -> Child:
+        self.child = await Child.start(PROGRAM, 7, descriptors, self._on_ready, self._on_frame, inherits=inherits)
         self.child.send(Frame.SETTINGS, order.encode())
         return self.child
 
@@ -92,6 +92,26 @@ def test_settings_are_not_on_the_command_line_nor_in_the_environment() -> None:
         await child.become_ready(PATIENCE)
         for file in ("cmdline", "environ"):
             assert b"s3cret" not in Path(f"/proc/{child.pid}/{file}").read_bytes()
+        child.drain(0)
+        await child.end()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("inherits", [False, True])
+def test_it_gets_of_the_environment_what_it_may_have(inherits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("AWS_SECRET_ACCESS_KEY", "S3_SECRET", "REPLAY_JWT_SECRET", "minio_secret_key", "SSLKEYLOGFILE")
+    for name in (*secrets, "SSL_CERT_FILE", "TZ", "LC_ALL"):
+        monkeypatch.setenv(name, f"of {name}")
+
+    async def scenario(watched: Watched) -> None:
+        child = await watched.start("serve", inherits=inherits)
+        await child.become_ready(PATIENCE)
+        pairs = (each.partition(b"=") for each in Path(f"/proc/{child.pid}/environ").read_bytes().split(b"\0"))
+        given = {name.decode(): value.decode() for name, _, value in pairs}
+        assert [given.get(name) for name in secrets] == [f"of {name}" if inherits else None for name in secrets]
+        assert [given[name] for name in ("SSL_CERT_FILE", "TZ", "LC_ALL")] == ["of SSL_CERT_FILE", "of TZ", "of LC_ALL"]
+        assert given["PATH"] == os.environ["PATH"]
         child.drain(0)
         await child.end()
 
