@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from comparison import RESULTS, ROOT, behaviour
+from comparison import RESULTS, ROOT, behaviour, sealing
 from comparison.costs import PLANS, Harness
 from comparison.publish import README, publish, with_results
 from comparison.results import load
@@ -23,9 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_costs(commands.add_parser("costs", help="measure what requests cost"))
     behaviour.add_options(commands.add_parser("behaviour", help="play the suites' cases"))
+    sealing.add_options(commands.add_parser("sealing", help="measure what the archiver's objects cost"))
     commands.add_parser("readme", help="render the results anew, and put them into README.md")
     options = parser.parse_args(argv)
-    return {"costs": _costs, "behaviour": behaviour.run, "readme": _readme}[str(options.command)](options)
+    return _COMMANDS[str(options.command)](options)
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +86,9 @@ def _readme(_: argparse.Namespace) -> int:
     report = publish(load(RESULTS / "costs.json"), RESULTS)
     README.write_text(with_results(README.read_text(), report))
     return 0
+
+
+_COMMANDS = {"costs": _costs, "behaviour": behaviour.run, "sealing": sealing.run, "readme": _readme}
 
 
 def _names(text: str) -> list[str]:
