@@ -45,6 +45,21 @@ class Spoilt:
     statuses: frozenset[int] = frozenset({502})
 
 
+def _redirects() -> list[Relayed]:
+    """Passed on and never followed, whatever the route: where to go is not the vendor's to say to a gateway."""
+    elsewhere = "https://elsewhere.invalid/x"
+    sections = {301: "15.4.2", 302: "15.4.3", 303: "15.4.4", 307: "15.4.8", 308: "15.4.9"}
+
+    def case(status: int, method: bytes) -> Relayed:
+        answer = with_fields(
+            b"Location: " + elsewhere.encode(), b"Content-Length: 0", body=b"", status=b"%d Go" % status
+        )
+        name = f"redirect-{status}" if method == b"POST" else f"redirect-{status}-config"
+        return Relayed(name, f"RFC 9110 {sections[status]}", answer, status, b"", method, (("Location", elsewhere),))
+
+    return [case(status, method) for method in (b"POST", b"GET") for status in sections]
+
+
 def raw(answer: bytes, then: str = "keep") -> str:
     """The stand-in's order to send exactly these bytes."""
     return f"raw::{then}::{quote(b64encode(answer).decode())}"
@@ -150,23 +165,16 @@ def _relayed() -> list[Relayed]:
             gone=frozenset({"x-a"}),
         ),
         Relayed("early-hints", "RFC 8297 2", "early_hints_103", gone=frozenset({"link"})),
-        Relayed(
-            "redirect",
-            "RFC 9110 15.4.8",
-            "redirect:https://elsewhere.invalid/x",
-            307,
-            b"",
-            fields=(("Location", "https://elsewhere.invalid/x"),),
-        ),
+        *_redirects(),
         Relayed(
             "html",
-            "WIRE 1.5",
+            "SDK",
             "html",
             200,
             b"<!doctype html><title>not JSON</title>",
             fields=(("Content-Type", "text/html"),),
         ),
-        Relayed("skipped", "WIRE 1.5", "skipped:4005", fields=(("X-Session-Replay-Event-Skipped", "4005"),)),
+        Relayed("skipped", "SDK", "skipped:4005", fields=(("X-Session-Replay-Event-Skipped", "4005"),)),
         Relayed(
             "retry-after",
             "RFC 9110 10.2.3",
@@ -216,7 +224,7 @@ def _relayed() -> list[Relayed]:
         ),
         Relayed(
             "vendor-site-fields",
-            "SECURITY 3.2",
+            "RFC 6265 5.3",
             with_length(
                 b"Set-Cookie: a=b; Domain=example.com",
                 b"Set-Cookie: c=d",

@@ -198,7 +198,7 @@ def _sdk() -> list[Carried]:
         Carried(
             "beacon-text", "SDK", (beacon(small, text_type, b"interaction"),), small, dropped=frozenset({"cookie"})
         ),
-        Carried("native-without-origin", "iOS", (native + small,), small),
+        Carried("native-without-origin", "SDK", (native + small,), small),
     ]
 
 
