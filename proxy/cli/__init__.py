@@ -11,7 +11,6 @@ import click
 
 from proxy.cli.archive import archive
 from proxy.cli.options import CONFIG
-from proxy.runtime.machine import forbid_core_dumps
 
 EXPORTS = ("nginx", "caddy", "haproxy", "cloudfront", "sdk", "csp")
 
@@ -38,7 +37,6 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 failure at run time, 2 wrong configuration or usage.
     """
-    forbid_core_dumps()
 
 
 @main.command()

@@ -38,7 +38,7 @@ class TokenPolicy:
 
         if not library.algorithms.has_crypto:
             raise ImportError("cryptography")
-        self._jwt = library
+        self._jwt: Any = library
         self.field = jwt.header.lower().encode()
         self.is_advisory = jwt.mode == "advisory"
         self._routes = frozenset(Route(name) for name in jwt.routes)

@@ -96,6 +96,7 @@ def test_every_test_of_the_suites_belongs_to_one_row() -> None:
     # One is not played over other systems by choice, since its table is of the gateway's settings or of itself,
     # or since they have no such page.
     others = {"test_differences", "test_wire", "test_vendor_recipe", "test_cors_of_an_allow_list", "test_dashboard"}
+    others |= {"test_global_privacy_control", "test_corpus"}  # a setting of the gateway's; no requests
     for suite in (CONFORMANCE, BROWSER):
         for file in (ROOT / suite).glob("test_*.py"):
             assert (suite, file.stem) in told or file.stem in others

@@ -104,7 +104,7 @@ def compare_requests(data: bytes) -> str:
     if end < 0:
         # llhttp ends a PRI, and what has no version (HTTP/0.9), at a line end of any kind. The gateway waits for the
         # end of a head, and then refuses it.
-        odd = data.startswith((b"\r", b"\n", b"PRI")) or b"HTTP/1." not in data.partition(b"\n")[0]
+        odd = data.startswith((b"\r", b"\n", b"PRI")) or b" HTTP/1." not in data.partition(b"\n")[0]
         assert odd or not Witness.of(data).completed
         return "without an end"
     request = reader.read(data[:end])
