@@ -16,7 +16,7 @@ from proxy.settings.schema import Jwt
 # Tokens that were found good are known again until they expire, but not for longer than this: a key that was taken back
 # is not to be believed for days.
 REMEMBERED_SECONDS: Final = 300.0
-_REMEMBERED: Final = 8192  # a full table is emptied: everybody's next request costs one more check of a signature
+REMEMBERED: Final = 8192  # a full table is emptied: everybody's next request costs one more check of a signature
 LONGEST_TOKEN: Final = 8192
 _MOST_KEYS: Final = 32
 # What a key must be for an algorithm: the token says which algorithm it wants, which must not make an HMAC's secret of
@@ -30,10 +30,10 @@ class KeySetError(ValueError):
 
 
 class TokenPolicy:
-    """`jwt` of the settings. ImportError where PyJWT is not installed, KeySetError for keys in the settings that are
-    none."""
+    """`jwt` of the settings; `remembered` tokens that were good are known again. ImportError where PyJWT is not
+    installed, KeySetError for keys in the settings that are none."""
 
-    def __init__(self, jwt: Jwt) -> None:
+    def __init__(self, jwt: Jwt, remembered: int = REMEMBERED) -> None:
         import jwt as library  # here: nobody else needs it
 
         if not library.algorithms.has_crypto:
@@ -48,6 +48,7 @@ class TokenPolicy:
         self._leeway = jwt.leeway
         self._keys: list[tuple[str, str, Any]] | None = None  # kind, id, key; None: not known yet
         self._good: dict[bytes, float] = {}  # until when (Unix time)
+        self._remembered = remembered
         self.wants_keys = False  # somebody named a key that is not known
         if jwt.jwks is not None:
             self.learn(jwt.jwks.encode())
@@ -82,7 +83,7 @@ class TokenPolicy:
         until = _until(claims, now, self._leeway)
         if until is None:
             return Reason.TOKEN_INVALID
-        if len(self._good) >= _REMEMBERED:
+        if len(self._good) >= self._remembered:
             self._good.clear()
         self._good[value] = min(until, now + REMEMBERED_SECONDS)
         return None

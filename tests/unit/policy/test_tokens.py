@@ -164,9 +164,8 @@ def test_what_is_remembered_expires() -> None:
     assert gate._good[long] == NOW + 2 * REMEMBERED_SECONDS + 1
 
 
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.policy.tokens._REMEMBERED", 10)
-    gate = hs()
+def test_memory_is_bounded() -> None:
+    gate = TokenPolicy(Jwt.model_validate({"algorithms": ["HS256"], "secret": SECRET}), remembered=10)
     for number in range(35):
         assert verdict(gate, token(SECRET, "HS256", sub=str(number))) is None
     assert len(gate._good) <= 10
