@@ -16,8 +16,8 @@ from proxy.runtime.clock import monotonic
 # The tightest default deadline is 700 ms (configuration); 100 ms late is still inside the SDK's second.
 TICK: Final = 0.05
 FAR: Final = float("inf")
-# A turn that comes so many seconds late means that the process did not run: it was stopped, or others had its processor.
-# What came in meanwhile is in the kernel's buffers, unread; a loop may call timers before it reads that.
+# A turn that comes so many seconds late means that the process did not run: it was stopped, or others had its
+# processor. What came in meanwhile is in the kernel's buffers, unread; a loop may call timers before it reads that.
 BEHIND: Final = 0.25
 # Entries due beyond the wheel's reach wait in its last slot and are looked at again.
 _SLOTS: Final = 2048
@@ -35,6 +35,9 @@ class Timed:
     def expire(self, now: float) -> None:
         """Called once the deadline has passed; may set another one."""
         raise NotImplementedError
+
+    def expire_failed(self) -> None:
+        """Called when `expire` has raised: end without it, or nothing will, for there is no deadline any more."""
 
 
 class TimerWheel:
@@ -130,11 +133,24 @@ class TimerWheel:
             else:
                 entry.deadline = FAR
                 self._place(entry)
-                self._call(entry.expire, now)
+                self._expire(entry, now)
+
+    def _expire(self, entry: Timed, now: float) -> None:
+        try:
+            entry.expire(now)
+        except Exception as error:
+            self._report(error)
+            try:
+                entry.expire_failed()
+            except Exception as another:
+                self._report(another)
 
     def _call(self, due: Callable[[float], None], now: float) -> None:
         """What one of them raises must not cost the others their deadlines."""
         try:
             due(now)
         except Exception as error:
-            self._loop.call_exception_handler({"message": "a deadline's callback failed", "exception": error})
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a deadline's callback failed", "exception": error})

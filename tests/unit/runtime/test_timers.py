@@ -250,6 +250,27 @@ def test_a_callback_that_fails_costs_no_other_its_deadline() -> None:
     assert [str(failure) for failure in loop.failures] == ["broken"]
 
 
+def test_one_whose_deadline_fails_is_told_to_end_without_it_even_if_that_fails_too() -> None:
+    class Broken(Alarm):
+        def expire_failed(self) -> None:
+            ended.append(self)
+            raise ValueError("still broken")
+
+    def fail(now: float) -> None:
+        raise ValueError("broken")
+
+    ended: list[Alarm] = []
+    loop = Loop()
+    one = wheel(loop)
+    alarms = [Broken(fail), Broken(), Broken(fail)]
+    for alarm in alarms:
+        one.set(alarm, 1001.0)
+    loop.wait(2.0)
+    assert ended == [alarms[0], alarms[2]]
+    assert len(alarms[1].calls) == 1
+    assert [str(failure) for failure in loop.failures] == ["broken", "still broken"] * 2
+
+
 def test_what_fails_every_second_stops_nothing_either() -> None:
     loop = Loop()
 
