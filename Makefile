@@ -28,7 +28,7 @@ COMPARE := env PYTHONPATH=nginx-compare $(BIN)/python -m comparison
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test ready tools lint types layers s3-servers sql-engines browser-sdk unit compiled
-.PHONY: compare compare-quick soak fuzz lock audit sbom clean
+.PHONY: compare compare-quick soak abuse faults fuzz lock audit sbom clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ compare: $(VENV)/.installed $(VENV)/.installed-test  ## costs and behaviour besi
 
 soak: $(VENV)/.installed $(VENV)/.installed-test  ## an hour of usual traffic with faults and reloads; SOAK_SECONDS=3600
 	@$(BIN)/python -m tests.soak.soak --seconds $(or $(SOAK_SECONDS),3600)
+
+abuse: $(VENV)/.installed $(VENV)/.installed-test  ## visitors beside 2,000 hostile clients: two minutes
+	@$(BIN)/python -m tests.abuse --connections 2000
+
+faults: $(VENV)/.installed $(VENV)/.installed-test  ## cause each fault and write what it cost into docs/reliability.md: 4 minutes
+	@$(BIN)/python -m tests.reliability --write
 
 fuzz: $(VENV)/.installed $(VENV)/.installed-test  ## an hour's search for bytes that do harm; FUZZ_SECONDS=3600
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),3600)

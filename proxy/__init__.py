@@ -2,7 +2,8 @@
 
 The path of a request
 ---------------------
-1.  accept    `worker` hands each accepted connection to an `edge.connection.ClientConnection`.
+1.  accept    `worker` hands each accepted connection to an `edge.connection.ClientConnection`, after its TLS handshake
+              (`runtime.accepting`, `edge.arrival`). `edge.room` says who has to go when there is no room for all.
 2.  parse     It finds the head, `wire.referee` (llhttp, strict) judges it, `wire.request` reads it.
 3.  admit     `policy.admission` composes routing, origins, keys, rates and region into one verdict:
               an Admit with its Target, or a Reason. Preflights are answered on the spot.

@@ -357,11 +357,12 @@ def build() -> str:
 
 def check_descriptors(settings: Settings, allowed: int) -> None:
     """Warn if a worker may need more descriptors than it can have: `allowed`."""
-    needed = settings.limits.connections + settings.limits.upstream_connections + SPARE_DESCRIPTORS
+    limits = settings.limits
+    needed = limits.connections + limits.lingering + limits.upstream_connections + SPARE_DESCRIPTORS
     if needed > allowed:
         _log.warning(
-            "limits.connections and limits.upstream_connections may need %d descriptors, this process may have %d: "
-            "raise the limit (ulimit -n, LimitNOFILE=) or lower these",
+            "limits.connections, limits.lingering and limits.upstream_connections may need %d descriptors, this "
+            "process may have %d: raise the limit (ulimit -n, LimitNOFILE=) or lower these",
             needed,
             allowed,
         )

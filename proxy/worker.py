@@ -14,9 +14,8 @@ import gc
 import logging
 import signal
 import socket
-import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import uvloop
@@ -24,6 +23,7 @@ import uvloop
 from proxy.edge.gateway import Gateway
 from proxy.observe import logs
 from proxy.observe.ledger import Counter, Ledger, LedgerMemory
+from proxy.runtime.accepting import TlsListener
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Channel, Frame
 from proxy.runtime.machine import forbid_core_dumps, give_memory_back
@@ -49,9 +49,7 @@ class Listener:
     closes its own before the accept queue is empty."""
 
     kept: socket.socket
-    server: asyncio.Server
-    factory: Callable[[], asyncio.Protocol]
-    context: ssl.SSLContext | None
+    server: asyncio.Server | TlsListener
 
 
 class Worker:
@@ -128,22 +126,14 @@ class Worker:
         return listeners
 
     async def _listen(self, gateway: Gateway, number: int, listening: socket.socket) -> Listener:
-        settings, ledger = gateway.settings, gateway.ledger
-        tls = settings.listen[number].tls
-        context = server_context(f"listen[{number}].tls", tls) if tls else None
-        plain = gateway.protocol_factory(tls is not None)
-
-        def counted() -> asyncio.Protocol:
-            ledger.count(Counter.TLS_HANDSHAKES_BEGUN)
-            return plain()
-
-        factory = counted if tls else plain
+        tls = gateway.settings.listen[number].tls
+        if tls:
+            context = server_context(f"listen[{number}].tls", tls)
+            kept = listening.dup()
+            return Listener(kept, TlsListener(listening, context, gateway.timeouts.tls_handshake, gateway.arrives))
         kept = listening.dup()
-        handshake = settings.timeouts.tls_handshake if tls else None
-        server = await asyncio.get_running_loop().create_server(
-            factory, sock=listening, backlog=BACKLOG, ssl=context, ssl_handshake_timeout=handshake
-        )
-        return Listener(kept, server, factory, context)
+        loop = asyncio.get_running_loop()
+        return Listener(kept, await loop.create_server(gateway.protocol_factory(), sock=listening, backlog=BACKLOG))
 
     # -- reload
 
@@ -211,19 +201,20 @@ class Worker:
         await asyncio.sleep(0)  # the loop lets go of the sockets in its next turn
         late = []
         for listener in self._listeners:
-            late += [spawn(self._take(listener, each), "late connection") for each in accepted(listener.kept)]
+            for client in accepted(listener.kept):
+                if isinstance(listener.server, TlsListener):
+                    listener.server.take(client)
+                else:
+                    late.append(spawn(self._take(client), "late connection"))
             listener.kept.close()
         return late
 
-    async def _take(self, listener: Listener, client: socket.socket) -> None:
-        assert self._settings is not None
-        handshake = self._settings.timeouts.tls_handshake if listener.context else None
+    async def _take(self, client: socket.socket) -> None:
+        assert self._gateway is not None
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                listener.factory, client, ssl=listener.context, ssl_handshake_timeout=handshake
-            )
+            await asyncio.get_running_loop().connect_accepted_socket(self._gateway.protocol_factory(), client)
         except OSError:
-            client.close()  # it left, or its handshake failed: as usual as on any other day
+            client.close()  # it left: as usual as on any other day
 
     # -- the supervisor's side
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
@@ -137,7 +137,8 @@ class Gateway:
     `config` is laid over the defaults: a plain listener, a TLS listener when `standin` is given (with the
     stand-in's certificate), the admin server, `workers`, and upstreams that lead to the stand-in. On
     leaving, the process must end by SIGTERM with exit code 0 and without a traceback on stderr, unless
-    `clean=False` (for tests that kill). `ready=False` does not wait for readiness.
+    `clean=False` (for tests that kill). `ready=False` does not wait for readiness. `prefix` is what the command is
+    executed by; it must keep its process id.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class Gateway:
         env: Mapping[str, str] | None = None,
         clean: bool = True,
         ready: bool = True,
+        prefix: Sequence[str] = (),
     ) -> None:
         self._config = dict(config or {})
         self._standin = standin
@@ -156,6 +158,7 @@ class Gateway:
         self._env = {**os.environ, **(env or {})}
         self._clean = clean
         self._wait_ready = ready
+        self._prefix = tuple(prefix)
         self._folder = tempfile.TemporaryDirectory(prefix="gateway-")
         self._process: subprocess.Popen[bytes] | None = None
         self._returncode: int | None = None
@@ -224,9 +227,18 @@ class Gateway:
                 self.port = port
         if self.config["admin"]:
             self.admin = f"http://{self.config['admin']['address']}"
-        with self.log_file.open("wb") as log:
+        self._execute("wb")
+
+    def start_again(self) -> None:
+        """Another run with the same configuration, after the one before has ended; ready on return."""
+        assert self.returncode is not None, "it still runs"
+        self._execute("ab")
+        assert self._became_ready(), f"it did not start again:\n{self.log_text()[-8000:]}"
+
+    def _execute(self, mode: Literal["wb", "ab"]) -> None:
+        with self.log_file.open(mode) as log:
             self._process = subprocess.Popen(
-                [str(COMMAND), "run", "--config", str(self.config_file)],
+                [*self._prefix, str(COMMAND), "run", "--config", str(self.config_file)],
                 cwd=ROOT,
                 env=self._env,
                 stdin=subprocess.DEVNULL,

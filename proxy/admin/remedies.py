@@ -18,6 +18,7 @@ _RATES: Final = "Raise the rate in limits; behind a load balancer set client_ip.
 OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.BAD_REQUEST: _NOT_HTTP,
     Reason.BAD_FRAMING: _NOT_HTTP,
+    Reason.TINY_CHUNKS: "Nothing that uploads recordings cuts them so small. See limits.chunk_average.",
     Reason.BAD_HOST: "A client, or a proxy in front, sends no Host or several. Scanners are harmless.",
     Reason.BAD_TARGET: "The path has dot segments or encoded slashes. Scanners are harmless.",
     Reason.BAD_VERSION: "Something in front speaks another version than HTTP/1.1 to the gateway.",
@@ -41,7 +42,8 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.NO_REGION: "Name the host, key or header in region; a proxy in front must keep Host.",
     Reason.RATE_PER_IP: _RATES,
     Reason.RATE_PER_KEY: _RATES,
-    Reason.TOO_MANY_CONNECTIONS: "Raise limits.connections, or run more workers or gateways.",
+    Reason.TOO_MANY_CONNECTIONS: "Raise limits.connections, or run more workers or gateways. Is it a flood?",
+    Reason.CONNECTIONS_PER_IP: "A proxy in front? Name it in client_ip.trusted_proxies. See limits.connections_per_ip.",
     Reason.MEMORY: "Raise limits.inflight_bytes, or run more workers or gateways. Is the vendor slow?",
     Reason.HEAD_TIMEOUT: "Clients that open a connection and send nothing. Slow lines are normal.",
     Reason.BODY_TIMEOUT: "Clients whose upload stopped, on slow or lost lines. See timeouts.client_body_idle.",

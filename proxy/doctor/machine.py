@@ -28,7 +28,8 @@ def check_descriptors(settings: Settings, allowed: int) -> Check:
     """The gateway raises its own limit to the `allowed` one, the hard limit, which a service manager may set otherwise
     than this shell."""
     where = "limits.connections"
-    needed = settings.limits.connections + settings.limits.upstream_connections + _SPARE_DESCRIPTORS
+    limits = settings.limits
+    needed = limits.connections + limits.lingering + limits.upstream_connections + _SPARE_DESCRIPTORS
     if allowed != resource.RLIM_INFINITY and needed > allowed:
         return Inside.TOO_FEW_DESCRIPTORS.at(where, needed=needed, allowed=allowed)
     return fine("file descriptors", where, f"a worker may need {needed:,}, and can have {allowed:,} as asked from here")

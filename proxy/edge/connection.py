@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxy.edge.plan import Plan
 from proxy.edge.reception import receive
+from proxy.edge.room import BEGINNING, BUSY, DRIPPING, FRESH, GRACE, IDLE, Guest
 from proxy.exchange import Exchange
+from proxy.model.cut import Cut
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.model.verdict import Reason
@@ -21,13 +23,14 @@ from proxy.policy.answers import CLOSE, KEEP_ALIVE, OwnAnswer
 from proxy.policy.headers import ClientSide, sane_request_id
 from proxy.runtime.clock import monotonic
 from proxy.runtime.reset import reset
-from proxy.runtime.timers import FAR, TICK, Timed
+from proxy.runtime.timers import FAR, TICK
 from proxy.wire.body import BodyReader
-from proxy.wire.chunked import BadChunk
+from proxy.wire.chunked import BadChunk, TinyChunks
 from proxy.wire.referee import Complaint, Referee, Refused
 from proxy.wire.request import RequestHead
 
 if TYPE_CHECKING:
+    from proxy.edge.arrival import Arrival
     from proxy.edge.gateway import Gateway
 
 # What the transport may hold of answers before the upstream is told to wait.
@@ -74,7 +77,7 @@ _LINGER: Final = 3  # answered; what the client still sends is thrown away
 _CLOSED: Final = 4
 
 
-class ClientConnection(Timed):
+class ClientConnection(Guest):
     """An asyncio protocol (in all but its base, which a compiled class can't have), one per accepted connection."""
 
     __slots__ = (
@@ -99,17 +102,19 @@ class ClientConnection(Timed):
         "_stuck",
         "_tls",
         "_transport",
+        "arrival",
         "relay",
         "request_id",
         "side",
     )
 
     def __init__(self, gateway: Gateway, tls: bool) -> None:
-        Timed.__init__(self)
+        Guest.__init__(self)
         self._gateway = gateway
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self.side: ClientSide  # known once there is a peer
+        self.arrival: Arrival | None = None  # what stands for it until its TLS handshake is over
         self._referee: Referee | None = None  # while a message is on its way
         self._plan: Plan | None = None
         self._messages: int = 0
@@ -136,12 +141,15 @@ class ClientConnection(Timed):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
-        self._gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
-        self._meet_client()
-        room = self._gateway.opened(self, self._tls)
+        gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
+        if self.arrival is None or gateway is not self._gateway:
+            self._gateway = gateway
+            self._meet_client()
+        refusal = self._gateway.opened(self, self._tls, self.arrival)
+        self.arrival = None
         self._deadline(FIRST_BYTE_WHILE_DRAINING if self._gateway.draining else self._gateway.timeouts.keep_alive)
-        if not room:
-            self._refuse(Reason.TOO_MANY_CONNECTIONS)
+        if refusal is not None:
+            self._refuse(refusal)
 
     def data_received(self, data: bytes) -> None:
         state = self._state
@@ -196,6 +204,7 @@ class ClientConnection(Timed):
     def expire(self, now: float) -> None:
         relay = self.relay
         if self._stuck:
+            self._gateway.ledger.cut(Cut.UNREAD)
             self._give_up(FailureKind.CLIENT_STALLED)
         elif self._state == _HEAD and self._buffer:
             self._refuse(Reason.HEAD_TIMEOUT)
@@ -256,20 +265,57 @@ class ClientConnection(Timed):
         if self._transport is not None:
             reset(self._transport)
 
+    # -- the room's side
+
+    def standing(self, now: float) -> int:
+        """How well this connection can be spared (see `room`)."""
+        timeouts = self._gateway.timeouts
+        if self._state == _HEAD and not self._stuck:
+            # Its deadline says since when it waits.
+            patience = timeouts.client_head if self._fed else timeouts.keep_alive
+            if self.deadline - now > TICK + patience - GRACE:
+                return FRESH
+            return BEGINNING if self._fed else IDLE
+        if self._state == _BODY and not self._held and self.relay is not None:
+            took = now - self._body_began
+            if took >= GRACE and self._body_bytes < took * self._gateway.limits.body_rate:
+                return DRIPPING
+        return BUSY
+
+    def make_way(self) -> None:
+        """Go, as it has been chosen to: with an answer if a request has begun."""
+        ledger = self._gateway.ledger
+        if self._state == _BODY and self.relay is not None:
+            ledger.cut(Cut.BODY)
+            self.relay.reject(Reason.BODY_TIMEOUT)
+        elif self._fed:
+            ledger.cut(Cut.HEAD)
+            self._refuse(Reason.TOO_MANY_CONNECTIONS)
+        else:
+            ledger.cut(Cut.IDLE)
+            self.cut()
+
+    def cut(self) -> None:
+        """End without waiting for anything; not with a reset, which could destroy an answer on its way."""
+        self._state = _CLOSED
+        if self._transport is not None:
+            self._transport.abort()
+
     # -- reading heads
 
     def move(self, gateway: Gateway) -> None:
         """Serve what comes next by another gateway's settings; at once, or when the request in hand is over."""
         if self.relay is None and self._transport is not None:
-            self._gateway.hand_over(self, gateway)
-            self._gateway = gateway
+            former, self._gateway = self._gateway, gateway
             self._plan = None  # it was made by the policies of before
             self._meet_client()
+            former.hand_over(self, gateway)
 
     def _meet_client(self) -> None:
         assert self._transport is not None
         peer = self._transport.get_extra_info("peername")
         self.side = self._gateway.headers.client(peer[0] if peer else "", self._tls)
+        self.home = self._gateway.home(self.side)
 
     def _receive(self) -> None:
         """Take requests from the buffer for as long as one can be begun: not while the client leaves answers
@@ -303,8 +349,8 @@ class ClientConnection(Timed):
             self._whole_head(buffer, end)
         except Refused as refused:
             self._refuse(_COMPLAINTS[refused.complaint])
-        except BadChunk:
-            self._refuse(Reason.BAD_FRAMING)
+        except BadChunk as bad:
+            self._refuse(_reason(bad))
         return True
 
     def _skip_empty_lines(self) -> None:
@@ -328,7 +374,7 @@ class ClientConnection(Timed):
             return
         request = plan.request
         body = self._body
-        body.begin(max(request.content_length, 0), chunked=request.chunked)
+        body.begin(max(request.content_length, 0), request.chunked, least_average=self._gateway.limits.chunk_average)
         piece, used = body.feed(buffer[end + 4 :])
         stop = end + 4 + used
         self._messages += 1
@@ -393,9 +439,9 @@ class ClientConnection(Timed):
         try:
             piece, used = body.feed(data)
             self._check(request, data if used == len(data) else data[:used])
-        except (BadChunk, Refused):
+        except (BadChunk, Refused) as bad:
             if self.relay is not None:
-                self.relay.reject(Reason.BAD_FRAMING)
+                self.relay.reject(_reason(bad))
             return
         if body.complete:
             self._state = _ANSWER
@@ -434,6 +480,7 @@ class ClientConnection(Timed):
             and not gateway.draining
             and not (self._half_closed and not self._buffer)
             and self._messages < gateway.limits.requests_per_connection
+            and len(self._buffer) <= gateway.limits.pipelined
         )
         if not self._keep:
             return CLOSE
@@ -481,6 +528,9 @@ class ClientConnection(Timed):
             self.move(self._gateway.latest())
         if self._state == _CLOSED:
             return
+        if len(self._buffer) > self._gateway.limits.pipelined:
+            self._gateway.ledger.cut(Cut.PIPELINED)
+            self._keep = False
         # One who did not ask for the end may have sent more already.
         goes_on = self._request is not None and self._request.keep_alive and not self._gateway.draining
         if self._state == _BODY or ((self._buffer or goes_on) and not self._keep):
@@ -519,6 +569,7 @@ class ClientConnection(Timed):
             # TLS can't be closed by halves: the client learns of the end only when all of it is closed.
             self._linger_left = min(self._linger_left, self._body.left)
         self._state = _LINGER
+        self._gateway.part(self)
         self._fed = 0
         self._buffer = b""
         self._request = None
@@ -544,6 +595,7 @@ class ClientConnection(Timed):
     def _close(self) -> None:
         """Close once everything written is sent."""
         self._state = _CLOSED
+        self._gateway.part(self)
         if self._transport is not None:
             self._transport.close()
             self._deadline(self._gateway.timeouts.client_write)
@@ -556,8 +608,14 @@ class ClientConnection(Timed):
         self._paused = pause
         if pause:
             self._transport.pause_reading()
+            if self._state == _ANSWER:  # what is too far ahead will not be looked at, see `over`
+                self._buffer = self._buffer[: self._gateway.limits.pipelined + 1]
         else:
             self._transport.resume_reading()
+
+
+def _reason(bad: Exception) -> Reason:
+    return Reason.TINY_CHUNKS if isinstance(bad, TinyChunks) else Reason.BAD_FRAMING
 
 
 class TlsClientConnection(ClientConnection):

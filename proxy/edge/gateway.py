@@ -14,8 +14,10 @@ from email.utils import formatdate
 from itertools import count
 from typing import Final, cast
 
+from proxy.edge.arrival import Arrival
 from proxy.edge.config import ConfigDesk
-from proxy.edge.connection import ClientConnection, TlsClientConnection
+from proxy.edge.connection import FIRST_BYTE_WHILE_DRAINING, ClientConnection, TlsClientConnection
+from proxy.edge.room import Guest, Room
 from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.model.verdict import Reason
@@ -25,7 +27,8 @@ from proxy.policy.admission import Admission
 from proxy.policy.answers import Answers
 from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
 from proxy.policy.describe import Describer
-from proxy.policy.headers import HeaderPolicy
+from proxy.policy.headers import ClientSide, HeaderPolicy
+from proxy.policy.limits import network_key
 from proxy.policy.origins import CorsPolicy, UnknownHeaders
 from proxy.policy.targets import Target
 from proxy.runtime.clock import wall
@@ -68,12 +71,11 @@ class Gateway:
         self.successor: Gateway | None = None
         self._predecessors: list[Gateway] = []  # whose last requests are still in hand
         self.date = _date_line()
-        self.connections: int = 0
+        self.room = Room(self.limits, ledger)
         self.exchanges: int = 0
         self._inflight: int = 0
         self._unknown_headers = UnknownHeaders()
         self._access = AccessLog(settings.log.access, loop, sample=settings.log.sample)
-        self._clients: set[ClientConnection] = set()
         self._pools: dict[tuple[object, ...], Pool] = {}
         cookies = [name.encode() for name in settings.headers.forward_cookies]
         answer_reader = AnswerReader(fields=settings.limits.answer_fields, cookies=cookies)
@@ -86,11 +88,27 @@ class Gateway:
         self._id_prefix = os.urandom(6).hex().encode()
         self._ids = count()
 
-    def protocol_factory(self, tls: bool) -> Callable[[], asyncio.Protocol]:
-        """Makes the protocol of each accepted connection."""
+    def protocol_factory(self) -> Callable[[], asyncio.Protocol]:
+        """Makes the protocol of each connection that is accepted without TLS."""
         # A compiled class can't have asyncio's base classes; the loop asks for the methods alone.
-        kind = TlsClientConnection if tls else ClientConnection
-        return lambda: cast(asyncio.Protocol, kind(self, tls))
+        return lambda: cast(asyncio.Protocol, ClientConnection(self, False))
+
+    def arrives(self, peer: str) -> Arrival:
+        """A connection from this address was accepted on a TLS listener: its handshake begins."""
+        latest = self.latest()
+        client = TlsClientConnection(latest, True)
+        client.side = latest.headers.client(peer, True)
+        client.home = latest.home(client.side)
+        client.arrival = arrival = Arrival(latest, client.home, client)
+        latest.ledger.count(Counter.TLS_HANDSHAKES_BEGUN)
+        arrival.refusal = latest.room.enter(arrival, latest.wheel.now)
+        latest.room.shake_hands(arrival)
+        latest.wheel.after(arrival, latest.timeouts.tls_handshake)
+        if arrival.refusal is not None:
+            latest.room.part(arrival)
+        if latest.draining:
+            arrival.drain()
+        return arrival
 
     # -- the worker's side
 
@@ -98,10 +116,19 @@ class Gateway:
         """Take no further requests: idle connections close, busy ones after their answer."""
         for each in self._all:
             each.draining = True
-        for client in list(self._clients):
+        for client in self.clients():
             client.drain()
         for pool in self._pools.values():
             pool.close()
+
+    def clients(self) -> list[ClientConnection | Arrival]:
+        """All connections, those in their TLS handshake included."""
+        return cast(list[ClientConnection | Arrival], self.room.guests())
+
+    @property
+    def connections(self) -> int:
+        """How many they are."""
+        return len(self.room)
 
     @property
     def _all(self) -> list[Gateway]:
@@ -126,7 +153,7 @@ class Gateway:
             for entry in former.config_answers.last_good.entries():
                 self.config_answers.load(entry)
         self.config_answers.on_store = former.config_answers.on_store
-        for client in list(former._clients):
+        for client in former.clients():
             client.move(self)
         for pool in former._pools.values():
             pool.close()
@@ -138,19 +165,18 @@ class Gateway:
             latest = latest.successor
         return latest
 
-    def hand_over(self, client: ClientConnection, successor: Gateway) -> None:
+    def hand_over(self, client: Guest, successor: Gateway) -> None:
         """A connection goes on by a successor's settings, its deadline unchanged."""
         deadline = client.deadline
-        self.closed(client)
-        successor.connections += 1
-        successor._clients.add(client)
+        self.room.hand_over(client, successor.room)
+        self.wheel.remove(client)
         successor.wheel.set(client, deadline)
 
     def abort(self) -> None:
         """The drain limit is reached: cut what is left."""
         for former in self._predecessors:
             former.abort()
-        for client in list(self._clients):
+        for client in self.clients():
             client.fail(FailureKind.DRAIN_TIMEOUT)
         for pool in self._pools.values():
             pool.abort()
@@ -158,7 +184,7 @@ class Gateway:
     async def close(self) -> None:
         """Let go of everything."""
         self.abort()
-        for client in list(self._clients):
+        for client in self.clients():
             client.abort()
         self.wheel.close()
         self._access.close()
@@ -167,23 +193,40 @@ class Gateway:
 
     # -- the connections' side
 
-    def opened(self, client: ClientConnection, tls: bool) -> bool:
-        """Count a connection, after its TLS handshake if it has one; False when there is no room for it."""
+    def opened(self, client: ClientConnection, tls: bool, arrival: Arrival | None) -> Reason | None:
+        """Count a connection, after its TLS handshake if it has one; why it must be refused, if it must.
+        `arrival` has kept its place until now, if there was one."""
         if tls:
             self.ledger.count(Counter.TLS_HANDSHAKES_COMPLETED)
-        self.connections += 1
-        self._clients.add(client)
         self.ledger.count(Counter.CONNECTIONS_ACCEPTED)
-        if self.connections <= self.limits.connections:
-            return True
-        self.ledger.count(Counter.CONNECTIONS_REFUSED)
-        return False
+        if arrival is None:
+            refusal = self.room.enter(client, self.wheel.now)
+        else:
+            refusal = arrival.refusal
+            self.closed(arrival)
+            self.room.stay(client)
+        if refusal is not None:
+            self.ledger.count(Counter.CONNECTIONS_REFUSED)
+        return refusal
 
-    def closed(self, client: ClientConnection) -> None:
+    def part(self, client: Guest) -> None:
+        """A connection has had its last answer."""
+        self.room.part(client)
+
+    def closed(self, client: Guest) -> None:
         """A connection is gone."""
-        self.connections -= 1
-        self._clients.discard(client)
+        self.room.leave(client)
         self.wheel.remove(client)
+
+    def hurry(self, client: Guest) -> None:
+        """A connection has no longer than this for its request."""
+        self.wheel.after(client, FIRST_BYTE_WHILE_DRAINING)
+
+    def home(self, side: ClientSide) -> str:
+        """What a client's connections are counted as; empty where nobody counts them: a proxy's are many people's."""
+        if side.trusted or not self.limits.connections_per_ip or not side.peer:
+            return ""
+        return network_key(side.peer)
 
     def request_id(self) -> bytes:
         """A new id: 20 or more hexadecimal digits."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.edge.config import ConfigRelay
 from proxy.edge.plan import Plan
-from proxy.edge.track import TrackRelay
+from proxy.edge.track import UNPROVEN, TrackRelay
 from proxy.exchange import Exchange
 from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
@@ -109,8 +109,11 @@ def _carry(
     complete: bool,
 ) -> None:
     request = plan.request
-    share = gateway.limits.exchange_bytes
-    reserved = min(request.content_length, share) if request.content_length >= 0 else share
+    # What is announced and does not come must not take the room of what does.
+    reserved = len(piece) if complete else UNPROVEN
+    if request.content_length >= 0:
+        reserved = min(reserved, request.content_length)
+    reserved = min(reserved, gateway.limits.exchange_bytes)
     if not gateway.reserve(reserved):
         reject(gateway, client, exchange, Reason.MEMORY, _TRACK)
         return

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _JOIN: Final = 32 * 1024
 
 
+# Of the memory that an upload may need so much is set aside with its head, for all of it has still to come.
+UNPROVEN: Final = 16 * 1024
+
 _TRACK: Final = Route.TRACK
 
 
@@ -98,6 +101,9 @@ class TrackRelay:
         if record.received_bytes > self._gateway.limits.body:
             self.reject(Reason.BODY_TOO_LARGE)
             return
+        if record.received_bytes > self._reserved and not self._reserve(2 * record.received_bytes):
+            self.reject(Reason.MEMORY)
+            return
         data = encode(piece) if self._encoding and piece else piece
         if self._copy is not None:
             self._keep(self._copy, piece, complete)
@@ -113,6 +119,18 @@ class TrackRelay:
         elif complete or self._held_bytes >= self._gateway.limits.retry_body:
             self._ask()
 
+    def _reserve(self, wanted: int) -> bool:
+        """Set aside so much of the memory that this upload may come to need; False when there is no room."""
+        wanted = min(wanted, self._gateway.limits.exchange_bytes)
+        if self._request.content_length >= 0:
+            wanted = min(wanted, self._request.content_length)
+        more = wanted - self._reserved
+        if more > 0:
+            if not self._gateway.reserve(more):
+                return False
+            self._reserved = wanted
+        return True
+
     def _keep(self, copy: Upload, piece: bytes, complete: bool) -> None:
         tee = self._gateway.tee
         assert tee is not None
@@ -125,6 +143,9 @@ class TrackRelay:
         """Ask for a connection: not before the request is whole or as much of it is here as is kept for a repeat,
         so that a client which drips its upload occupies no connection."""
         if not self._asked:
+            if not self._body_complete and not self._reserve(self._gateway.limits.exchange_bytes):
+                self.reject(Reason.MEMORY)
+                return
             self._asked = True
             self._pool.acquire(self)
         if self._connection is None and self._client is not None and not self._body_complete:

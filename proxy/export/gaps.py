@@ -207,6 +207,8 @@ GAPS = (
         Place.BODIES,
         (
             "limits.connections",
+            "limits.lingering",
+            "limits.tls_handshakes",
             "limits.inflight_bytes",
             "limits.exchange_bytes",
             "limits.upstream_connections",
@@ -215,6 +217,19 @@ GAPS = (
         _ALL,
         "connections and memory are bounded by the server's own means (worker_connections, ulimit, maxconn, your "
         "quotas); what is beyond may be refused without an answer",
+    ),
+    Gap(
+        Place.BODIES,
+        ("limits.connections_per_ip",),
+        _ALL,
+        "no share for each address: one visitor may hold as many connections as the server has",
+        lambda settings: settings.limits.connections_per_ip,
+    ),
+    Gap(
+        Place.BODIES,
+        ("limits.pipelined", "limits.chunk_average"),
+        _ALL,
+        "how much is sent ahead, and in how small chunks, is bounded by the server's own buffers at most",
     ),
     Gap(
         Place.BODIES,

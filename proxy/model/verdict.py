@@ -22,6 +22,7 @@ class Reason(Enum):
 
     BAD_REQUEST = "bad_request"
     BAD_FRAMING = "bad_framing"
+    TINY_CHUNKS = "tiny_chunks"
     BAD_HOST = "bad_host"
     BAD_TARGET = "bad_target"
     BAD_VERSION = "bad_version"
@@ -46,6 +47,7 @@ class Reason(Enum):
     RATE_PER_IP = "rate_per_ip"
     RATE_PER_KEY = "rate_per_key"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    CONNECTIONS_PER_IP = "connections_per_ip"
     MEMORY = "memory"
     HEAD_TIMEOUT = "head_timeout"
     BODY_TIMEOUT = "body_timeout"
@@ -72,6 +74,7 @@ class Rejection:
 REJECTIONS: dict[Reason, Rejection] = {
     Reason.BAD_REQUEST: Rejection(400, True, "the request head is not valid HTTP/1.1"),
     Reason.BAD_FRAMING: Rejection(400, True, "the length of the request's body is ambiguous or malformed"),
+    Reason.TINY_CHUNKS: Rejection(400, True, "the chunks of the request's body are too small on average"),
     Reason.BAD_HOST: Rejection(400, True, "exactly one valid Host field is required"),
     Reason.BAD_TARGET: Rejection(400, True, "the target must be a plain path, without dot segments or encoded slashes"),
     Reason.BAD_VERSION: Rejection(505, True, "only HTTP/1.1 and HTTP/1.0 are spoken here"),
@@ -99,6 +102,7 @@ REJECTIONS: dict[Reason, Rejection] = {
     Reason.RATE_PER_IP: Rejection(429, False, "too many requests from this address", 1),
     Reason.RATE_PER_KEY: Rejection(429, False, "too many requests for this API key", 1),
     Reason.TOO_MANY_CONNECTIONS: Rejection(503, True, "the gateway has no room for another connection", 1),
+    Reason.CONNECTIONS_PER_IP: Rejection(429, True, "too many connections from this address", 1),
     Reason.MEMORY: Rejection(503, True, "the gateway has no room for another body", 1),
     Reason.HEAD_TIMEOUT: Rejection(408, True, "the request head did not arrive in time"),
     Reason.BODY_TIMEOUT: Rejection(408, True, "the request body stopped arriving"),

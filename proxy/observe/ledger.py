@@ -18,6 +18,7 @@ from enum import Enum, IntEnum, auto
 from itertools import product
 from typing import Final
 
+from proxy.model.cut import Cut
 from proxy.model.drop import Drop
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome, Record
@@ -31,6 +32,8 @@ class Counter(IntEnum):
     CONNECTIONS_REFUSED = auto()
     TLS_HANDSHAKES_BEGUN = auto()
     TLS_HANDSHAKES_COMPLETED = auto()
+    TLS_HANDSHAKES_FAILED = auto()
+    TLS_HANDSHAKES_TIMED_OUT = auto()
     UNKNOWN_CORS_HEADERS = auto()
     UPSTREAM_CONNECTS = auto()
     UPSTREAM_UNSOLICITED = auto()
@@ -138,14 +141,15 @@ _ANSWERS: Final = len(STATUSES)
 _BREAKER: Final = _ANSWERS * len(Route)
 _REGION: Final = _BREAKER + len(Route)
 
-# The row: counters, gauges, marks, drops (uploads, bytes), reasons, failures, skip codes, failures to connect, the
-# histogram of the loop's lag, a block for each route, a block for each region.
+# The row: counters, gauges, marks, drops (uploads, bytes), reasons, failures, skip codes, failures to connect, cuts,
+# the histogram of the loop's lag, a block for each route, a block for each region.
 _DROPS: Final = len(Counter) + len(Gauge) + len(Mark)
 _REASONS: Final = _DROPS + 2 * len(Drop)
 _FAILURES: Final = _REASONS + len(Reason)
 _SKIPPED: Final = _FAILURES + len(FailureKind)
 _CONNECTS: Final = _SKIPPED + len(SKIPPED)
-_LAG: Final = _CONNECTS + len(CONNECT_KINDS)
+_CUTS: Final = _CONNECTS + len(CONNECT_KINDS)
+_LAG: Final = _CUTS + len(Cut)
 _ROUTES: Final = _LAG + _HISTOGRAM
 _REGIONS: Final = _ROUTES + _ROUTE * len(ROUTES)
 _USED: Final = _REGIONS + _REGION * MOST_REGIONS
@@ -168,6 +172,7 @@ _FROM_SPOOL: Final = (Drop.OLDEST, Drop.SUPPRESSED)
 _DROP_AT: Final = _by_value(Drop, _DROPS, 2)
 _REASON_AT: Final = _by_value(Reason, _REASONS)
 _FAILURE_AT: Final = _by_value(FailureKind, _FAILURES)
+_CUT_AT: Final = _by_value(Cut, _CUTS)
 _CONNECT_AT: Final = {kind.value: _CONNECTS + index for index, kind in enumerate(CONNECT_KINDS)}
 _OTHER_CONNECT_AT: Final = _CONNECTS + len(CONNECT_KINDS) - 1
 _ANSWERS_AT: Final = _by_value(Route, 0, _ANSWERS)
@@ -218,6 +223,10 @@ class Ledger:
     def connect_failed(self, kind: FailureKind) -> None:
         """Count a connection to an upstream that could not be made."""
         self._add(_CONNECT_AT.get(kind._value_, _OTHER_CONNECT_AT), 1)
+
+    def cut(self, why: Cut) -> None:
+        """Count a client's connection that was ended before its time."""
+        self._add(_CUT_AT[why._value_], 1)
 
     def lag(self, seconds: float) -> None:
         """Note how late the event loop was."""
@@ -378,6 +387,10 @@ class Totals:
     def connect_failures(self) -> dict[FailureKind, int]:
         """Connections to upstreams that could not be made, by kind."""
         return {kind: self._sums[_CONNECT_AT[kind.value]] for kind in CONNECT_KINDS}
+
+    def cuts(self) -> dict[Cut, int]:
+        """Client connections that were ended before their time, by why."""
+        return {why: self._sums[_CUT_AT[why.value]] for why in Cut}
 
     def lag(self) -> Histogram:
         """How late the event loops were, by observation."""

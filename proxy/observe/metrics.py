@@ -39,9 +39,11 @@ PREFIX = "replay_gateway_"
 # The name of the metric is the name of the member.
 COUNTERS: dict[Counter, str] = {
     Counter.CONNECTIONS_ACCEPTED: "Client connections accepted.",
-    Counter.CONNECTIONS_REFUSED: "Client connections refused at limits.connections.",
-    Counter.TLS_HANDSHAKES_BEGUN: "Connections accepted on TLS listeners; those that failed are never completed.",
+    Counter.CONNECTIONS_REFUSED: "Client connections refused at limits.connections or limits.connections_per_ip.",
+    Counter.TLS_HANDSHAKES_BEGUN: "Connections accepted on TLS listeners: TLS handshakes with clients that began.",
     Counter.TLS_HANDSHAKES_COMPLETED: "TLS handshakes with clients that succeeded.",
+    Counter.TLS_HANDSHAKES_FAILED: "Those that failed because of what the client sent, or because it left.",
+    Counter.TLS_HANDSHAKES_TIMED_OUT: "Those that were not over after timeouts.tls_handshake.",
     Counter.UNKNOWN_CORS_HEADERS: "Preflights that asked for a header not allowed; see cors.allow_headers.",
     Counter.UPSTREAM_CONNECTS: "Connections to upstreams attempted.",
     Counter.UPSTREAM_UNSOLICITED: "Idle upstream connections dropped because unasked bytes came.",
@@ -70,7 +72,7 @@ COUNTERS: dict[Counter, str] = {
     Counter.ARCHIVE_UPLOAD_FAILURES: "Calls of the store that failed; all are tried again.",
 }
 GAUGES: dict[Gauge, str] = {
-    Gauge.CONNECTIONS: "Client connections open now.",
+    Gauge.CONNECTIONS: "Client connections open now, those in their TLS handshake or about to be closed included.",
     Gauge.EXCHANGES: "Requests in hand now, those whose client has left included.",
     Gauge.INFLIGHT_BYTES: "Bytes of bodies held in memory now; each worker may hold limits.inflight_bytes.",
     Gauge.UPSTREAM_CONNECTIONS: "Connections to upstreams open now, idle ones included.",
@@ -198,6 +200,8 @@ def _of_causes(totals: Totals) -> Iterator[Metric]:
     yield _counter(
         "failures", "What broke while requests were carried, and on whose side.", ("kind", "source"), failures
     )
+    cuts = (((why.value,), count) for why, count in totals.cuts().items())
+    yield _counter("connections_cut", "Client connections ended before their time, by why.", ("reason",), cuts)
     skipped = ((("other" if code == 0 else str(code),), count) for code, count in totals.skipped().items())
     yield _counter("skipped", "Uploads answered 200 whose data the vendor threw away, by its code.", ("code",), skipped)
 

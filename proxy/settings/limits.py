@@ -39,6 +39,9 @@ class Limits(Section):
     fields: Annotated[int, whole(10, 10_000)] = 100
     target: Annotated[int, size(256, MIB)] = 8 * KIB
     connections: Annotated[int, whole(1, COUNT_MAX)] = 10_000
+    connections_per_ip: Annotated[int, whole(0, COUNT_MAX)] = 256
+    lingering: Annotated[int, whole(10, COUNT_MAX)] = 1000
+    tls_handshakes: Annotated[int, whole(1, COUNT_MAX)] = 512
     inflight_bytes: Annotated[int, size(RETRY_MARGIN)] = 256 * MIB
     exchange_bytes: Annotated[int, size(RETRY_MARGIN, GIB)] = 512 * KIB
     retry_body: Annotated[int, size(0, GIB)] = 128 * KIB
@@ -50,6 +53,8 @@ class Limits(Section):
     interim_answers: Annotated[int, whole(0, 1000)] = 10
     config_answer: Annotated[int, size(KIB, GIB)] = MIB
     requests_per_connection: Annotated[int, whole(1, COUNT_MAX)] = 1000
+    pipelined: Annotated[int, size(0, GIB)] = 64 * KIB
+    chunk_average: Annotated[int, size(0, GIB)] = 64
     per_ip: Rate = Rate()
     per_key: KeyRate = KeyRate()
 

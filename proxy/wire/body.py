@@ -24,9 +24,9 @@ class BodyReader:
         self.complete = True
         self.until_close = False
 
-    def begin(self, length: int, *, chunked: bool = False, until_close: bool = False) -> None:
+    def begin(self, length: int, chunked: bool = False, until_close: bool = False, *, least_average: int = 0) -> None:
         """Expect a body of `length` bytes, or one that ends in another way."""
-        self._decoder = ChunkedDecoder() if chunked else None
+        self._decoder = ChunkedDecoder(least_average) if chunked else None
         self.left = length
         self.until_close = until_close
         self.complete = not (chunked or until_close or length)

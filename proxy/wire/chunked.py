@@ -18,6 +18,9 @@ SIZE_LINE_LIMIT: Final = 1024
 # Trailers are dropped; 8 KiB is what nginx and Node allow for a whole head.
 TRAILERS_LIMIT: Final = 8192
 
+# So many chunks may be of any size: who writes a body piece by piece may begin with small ones.
+TINY_GRACE: Final = 1024
+
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _SIZE: Final = 0
@@ -31,17 +34,25 @@ class BadChunk(Exception):
     """The bytes are not a chunked body."""
 
 
+class TinyChunks(BadChunk):
+    """The chunks are smaller on average than is borne. One of a byte costs as much as one of a thousand."""
+
+
 def encode(data: bytes) -> bytes:
     """One chunk. `data` must not be empty: an empty chunk is the last one."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class ChunkedDecoder:
-    """Takes the coding off. `done` turns true with the last byte of the message."""
+    """Takes the coding off. `done` turns true with the last byte of the message. Beyond TINY_GRACE chunks they have
+    to hold `least_average` bytes on average; 0: any."""
 
-    __slots__ = ("_left", "_line", "_state", "_trailers", "done")
+    __slots__ = ("_chunks", "_least_average", "_left", "_line", "_promised", "_state", "_trailers", "done")
 
-    def __init__(self) -> None:
+    def __init__(self, least_average: int = 0) -> None:
+        self._least_average = least_average
+        self._chunks = 0
+        self._promised = 0  # bytes that their sizes add up to
         self._state = _SIZE
         self._left = 0
         self._line = b""
@@ -51,7 +62,7 @@ class ChunkedDecoder:
     def feed(self, data: bytes) -> tuple[list[bytes], int]:
         """Returns the pieces of body in `data` and the number of bytes that belong to this message.
 
-        Raises BadChunk. After `done` nothing is consumed any more.
+        Raises BadChunk, or TinyChunks. After `done` nothing is consumed any more.
         """
         pieces: list[bytes] = []
         at, size = 0, len(data)
@@ -99,4 +110,8 @@ class ChunkedDecoder:
         if not match:
             raise BadChunk("a chunk size is malformed")
         self._left = int(match[1], 16)
+        self._chunks += 1
+        self._promised += self._left
+        if self._chunks > TINY_GRACE and self._promised < self._chunks * self._least_average:
+            raise TinyChunks(f"{self._chunks} chunks hold {self._promised} bytes")
         self._state = _DATA if self._left else _TRAILERS

@@ -41,5 +41,6 @@ def memory(settings: Settings) -> int:
     assert isinstance(settings.workers, int)
     queue = settings.archive.spool.queue_bytes if settings.archive else 0
     limits = settings.limits
-    worker = WORKER_AT_REST + limits.inflight_bytes + limits.connections * IDLE_TLS_CONNECTION + queue
+    connections = (limits.connections + limits.lingering) * IDLE_TLS_CONNECTION
+    worker = WORKER_AT_REST + limits.inflight_bytes + connections + queue
     return SUPERVISOR + settings.workers * worker + (ARCHIVER if settings.archive else 0)

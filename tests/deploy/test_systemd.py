@@ -107,7 +107,8 @@ def test_it_has_time_to_drain() -> None:
 
 def test_it_may_have_as_many_descriptors_as_a_worker_may_need() -> None:
     limits = SETTINGS.limits
-    assert int(values("LimitNOFILE")[0]) >= limits.connections + limits.upstream_connections + SPARE_DESCRIPTORS
+    needed = limits.connections + limits.lingering + limits.upstream_connections + SPARE_DESCRIPTORS
+    assert int(values("LimitNOFILE")[0]) >= needed
 
 
 def test_its_configuration_gives_no_warning_and_writes_into_the_state_directory() -> None:

@@ -16,7 +16,8 @@ PATIENT = {"connect": "30s", "first_byte": "30s", "track_total": "60s", "upstrea
 
 
 def test_a_thousand_at_once_share_few_connections(vendor: StandIn, standin: StandIn) -> None:
-    settings = {**QUIET, "limits": {"upstream_connecting": AT_ONCE, "upstream_idle": CLIENTS}, "timeouts": PATIENT}
+    limits = {"connections_per_ip": 0, "upstream_connecting": AT_ONCE, "upstream_idle": CLIENTS}
+    settings = {**QUIET, "limits": limits, "timeouts": PATIENT}
     with Gateway(settings, standin=vendor) as gateway:
         with ExitStack() as stack:
             clients = [stack.enter_context(client(gateway)) for _ in range(CLIENTS)]

@@ -30,9 +30,11 @@ LARGE = 30_000_000  # bytes of one upload
 SHARE = 512 * 1024  # bytes; limits.exchange_bytes
 SLOW = {"match": {"method": "POST", "target_contains": "large"}, "action": "slow_read", "bytes_per_second": 50_000}
 GONE = 60.0  # seconds after which all clients that left are noticed on a busy machine
+# All of them come from this machine.
+MANY = {"connections_per_ip": 0}
 SETTINGS = {
     **QUIET,
-    "limits": {"body": "64MiB", "exchange_bytes": SHARE},
+    "limits": {"body": "64MiB", "exchange_bytes": SHARE, **MANY},
     # A slow upstream is what this is about; on a busy machine it must not be given up meanwhile. Clients that have left
     # are noticed when it takes no more of what they sent.
     "timeouts": {"connect": "30s", "upstream_stall": "20s", "client_body_idle": "30s", "linger": "200ms"},
@@ -140,7 +142,7 @@ def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standi
 def test_idle_tls_connections_cost_little_and_the_next_ones_no_more(vendor: StandIn, standin: StandIn) -> None:
     """OpenSSL and the loop take most of it. Twice of it is what the C library's own way with large buffers makes of it,
     once some connections have come and gone: the first rounds grow by two megabytes, later ones do not."""
-    with Gateway(QUIET, standin=vendor) as gateway:
+    with Gateway({**QUIET, "limits": MANY}, standin=vendor) as gateway:
         with idle_over_tls(gateway, 20):
             pass
         before = resident(gateway.worker_pids())

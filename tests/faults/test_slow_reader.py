@@ -44,6 +44,21 @@ def test_one_who_never_reads_is_cut_off(gateway: Gateway, standin: StandIn) -> N
     eventually(lambda: standin.counts()["us-tls"]["open"] == 0, what="the upstream connection is given up")
 
 
+def test_one_who_takes_a_trickle_is_cut_off(gateway: Gateway, standin: StandIn) -> None:
+    """Each byte that is taken would be a reason to go on for ever; it takes 48 KiB of them within the limit."""
+    cut = False
+    with deaf(gateway) as connection, counted(gateway, 1, outcome="failed"):
+        for _ in range(600):
+            try:
+                assert connection.socket.recv(200)
+            except ConnectionResetError:
+                cut = True
+                break
+            time.sleep(0.05)
+    assert cut
+    assert_idle(gateway)
+
+
 def test_many_who_do_not_read_cost_little_memory(gateway: Gateway, standin: StandIn) -> None:
     assert_unhurt(gateway)
     before = resident(gateway.worker_pids())

@@ -89,7 +89,7 @@ class World:
         self._loop.close()
 
     def _serve(self, pieces: Sequence[bytes]) -> bytes:
-        client = cast(ClientConnection, self._gateway.protocol_factory(False)())
+        client = cast(ClientConnection, self._gateway.protocol_factory()())
         wire = Wire(self._loop, client)
         self._do(client.connection_made, wire)
         for piece in pieces:

@@ -76,7 +76,7 @@ class Crowd:
         while due < self._ends:
             await asyncio.sleep(max(due - time.monotonic(), 0))
             visitor = visitor or await _Visitor.arrive(self._port, self.account)
-            if not await visitor.ask(*_request(chance)):
+            if not await visitor.ask(*request(chance)):
                 await visitor.leave()
                 visitor = None
             due = max(due + pause, time.monotonic() - pause)  # what was missed is not made up for
@@ -84,7 +84,7 @@ class Crowd:
             await visitor.leave()
 
 
-def _request(chance: random.Random) -> tuple[str, bytes, bytes]:
+def request(chance: random.Random) -> tuple[str, bytes, bytes]:
     """Its kind, its bytes, and the body that must arrive if it is acknowledged."""
     dice = chance.randrange(100)
     if dice < CONFIGS:

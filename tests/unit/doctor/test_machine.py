@@ -10,8 +10,8 @@ from proxy.doctor.inside_findings import Inside
 from proxy.doctor.machine import check_descriptors, check_machine
 from proxy.settings import Settings
 
-SETTINGS = Settings.model_validate({"limits": {"connections": 1000, "upstream_connections": 100}})
-NEEDED = 1000 + 100 + 64
+SETTINGS = Settings.model_validate({"limits": {"connections": 1000, "lingering": 200, "upstream_connections": 100}})
+NEEDED = 1000 + 200 + 100 + 64
 
 
 @pytest.mark.parametrize("allowed", [NEEDED, NEEDED + 1, resource.RLIM_INFINITY])

@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from proxy.edge.connection import ClientConnection
 from proxy.edge.gateway import Gateway
 from proxy.model.record import Outcome, Record
 from proxy.observe.ledger import SLOTS, Ledger
 from proxy.observe.logs import AccessLog
+from proxy.runtime.accepting import TlsListener
 from proxy.settings import Settings
 from tests.conformance.wire import Answer, AnswerReader
 from tests.unit.upstream.stage import eventually, run
@@ -92,9 +94,14 @@ class Client:
         self.closed = False
 
     @classmethod
-    async def connect(cls, port: int, tls: ssl.SSLContext | None = None) -> Self:
+    async def connect(cls, port: int, tls: ssl.SSLContext | None = None, local: str = "") -> Self:
         name = "gw.example" if tls else None
-        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=1 << 26))
+        at = (local, 0) if local else None
+        return cls(
+            *await asyncio.open_connection(
+                "127.0.0.1", port, ssl=tls, server_hostname=name, limit=1 << 26, local_addr=at
+            )
+        )
 
     async def send(self, *pieces: bytes) -> None:
         """Send pieces, in packets of their own as far as that can be had."""
@@ -172,7 +179,7 @@ class Stage:
         self._settings = merged
         self.gateway = self._gateway()
         self.clients: list[Client] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsListener] = []
 
     def _gateway(self) -> Gateway:
         settings = Settings.model_validate(self._settings)
@@ -190,16 +197,25 @@ class Stage:
 
     async def listen(self, tls: ssl.SSLContext | None = None) -> int:
         """Serve on a port of the kernel's choice."""
-        factory = self.gateway.protocol_factory(tls is not None)
-        server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0, ssl=tls)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        port = int(listening.getsockname()[1])
+        if tls is not None:
+            self._servers.append(TlsListener(listening, tls, self.gateway.timeouts.tls_handshake, self.gateway.arrives))
+        else:
+            factory = self.gateway.protocol_factory()
+            self._servers.append(await asyncio.get_running_loop().create_server(factory, sock=listening))
+        return port
 
     async def client(self, port: int = 0, tls: ssl.SSLContext | None = None) -> Client:
         """A new connection to the gateway."""
         client = await Client.connect(port or self.port, tls)
         self.clients.append(client)
         return client
+
+    def connections(self) -> list[ClientConnection]:
+        """Those whose handshake is over, if there was one."""
+        return [client for client in self.gateway.clients() if isinstance(client, ClientConnection)]
 
     async def quiet(self) -> None:
         """Wait until nothing is in hand."""
@@ -218,7 +234,8 @@ class Stage:
             await client.close()
         await self.quiet()
         await eventually(lambda: self.gateway.connections == 0)
-        assert self.gateway._clients == set()
+        room = self.gateway.room
+        assert (room.guests(), room._homes, list(room._shaking)) == ([], {}, [])
         assert self.escaped == []
         assert self.vendor.violations == []
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from proxy.model.cut import Cut
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome
 from proxy.model.verdict import REJECTIONS, Reason
-from proxy.observe.ledger import Counter
+from proxy.observe.ledger import Counter, Totals
 from tests.conformance.wire import Answer
 from tests.unit.edge.stage import (
     AT_ONCE,
@@ -191,22 +192,137 @@ def test_an_answer_survives_what_the_client_still_sends_behind_it() -> None:
     run(main)
 
 
-def test_there_is_room_for_so_many_connections() -> None:
-    async def main() -> None:
-        async with stage(limits={"connections": 2}) as one:
-            first, second, third = [await one.client() for _ in range(3)]
-            for client in (first, second):
-                assert (await client.ask(get(b"/nowhere"))).status == 404
-            answer = await third.answer(b"GET")
-            assert (answer.status, answer.one("x-gateway-reason")) == (503, "too_many_connections")
-            await third.close()
-            await first.close()
-            await eventually(lambda: one.gateway.connections == 1)
-            fourth = await one.client()
-            assert (await fourth.ask(get(b"/nowhere"))).status == 404
-            assert one.book.read(Counter.CONNECTIONS_REFUSED) == 1
+AHEAD = 1000
+FEW_AHEAD: dict[str, Any] = {"limits": {"pipelined": AHEAD}}
 
-    run(main)
+
+class TestPipelining:
+    @staticmethod
+    def cut(one: Stage) -> int:
+        return Totals([one.book.row]).cuts()[Cut.PIPELINED]
+
+    def test_who_sends_too_much_ahead_gets_the_answer_in_hand_and_no_other(self) -> None:
+        async def main() -> None:
+            go = asyncio.Event()
+
+            async def script(visit: Visit) -> None:
+                while await visit.request() is not None:
+                    await go.wait()
+                    visit.send(ok())
+
+            async with stage(Vendor(script=script), **FEW_AHEAD) as one:
+                client = await one.client()
+                await client.send(post(b"first"))
+                await one.vendor.until(lambda: one.vendor.requests)
+                await client.send(post(b"next") * 200)
+                await eventually(lambda: any(c._buffer for c in one.connections()))
+                assert max(len(c._buffer) for c in one.connections()) <= AHEAD + 1
+                go.set()
+                answer = await client.answer()
+                assert (answer.status, answer.all("connection")) == (200, ["close"])
+                client.end()
+                assert await client.until_closed() == b""
+                assert [seen.body for seen in one.vendor.requests] == [b"first"]
+                assert self.cut(one) == 1
+
+        run(main)
+
+    def test_a_heap_of_requests_that_are_answered_at_once_is_no_more_than_one(self) -> None:
+        async def main() -> None:
+            async with stage(**FEW_AHEAD) as one:
+                client = await one.client()
+                client.writer.write(get(b"/nowhere") * 5000)
+                answer = await client.answer(b"GET")
+                assert (answer.status, answer.all("connection")) == (404, ["close"])
+                client.end()
+                assert await client.until_closed() == b""
+                assert len(one.book.records) == 1
+
+        run(main)
+
+    def test_what_is_sent_ahead_after_an_answer_has_begun_ends_with_it(self) -> None:
+        """Its head has said that the connection stays; it ends all the same. No half is taken for a request."""
+
+        async def main() -> None:
+            go = asyncio.Event()
+
+            async def script(visit: Visit) -> None:
+                await visit.request()
+                visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+                await go.wait()
+                visit.send(b"half")
+
+            async with stage(Vendor(script=script), **FEW_AHEAD) as one:
+                client = await one.client()
+                await client.send(post(b"first"))
+                await client.reader.readuntil(b"half")
+                await client.send(get(b"/nowhere") * 100)
+                await eventually(lambda: any(c._buffer for c in one.connections()))
+                go.set()
+                assert await client.reader.readexactly(4) == b"half"
+                client.end()
+                assert await client.until_closed() == b""
+                assert self.cut(one) == len(one.book.records) == 1
+
+        run(main)
+
+    def test_a_few_are_answered_one_after_the_other(self) -> None:
+        async def main() -> None:
+            async with stage(**FEW_AHEAD) as one:
+                client = await one.client()
+                await client.send(post(b"abc") * 4)
+                assert [(await client.answer()).status for _ in range(4)] == [200] * 4
+                assert self.cut(one) == 0
+
+        run(main)
+
+
+class TestTinyChunks:
+    def test_they_are_refused_when_there_are_many(self) -> None:
+        async def main() -> None:
+            async with stage() as one:
+                client = await one.client()
+                await client.send(chunked(*[b"x"] * 2000, b""))
+                answer = await client.answer()
+                assert (answer.status, answer.one("x-gateway-reason")) == (400, "tiny_chunks")
+                record = await one.record()
+                assert record.reason is Reason.TINY_CHUNKS
+                assert not any(seen.complete for seen in one.vendor.requests)
+
+        run(main)
+
+    @pytest.mark.parametrize(
+        ("chunks", "settings"),
+        [
+            ([b"x"] * 1000, {}),
+            ([b"x" * 100] * 2000, {}),
+            ([b"x" * 100_000] + [b"x"] * 1500, {}),
+            ([b"x"] * 2000, {"limits": {"chunk_average": 0}}),
+        ],
+    )
+    def test_a_few_small_ones_are_not(self, chunks: list[bytes], settings: dict[str, Any]) -> None:
+        async def main() -> None:
+            async with stage(**settings) as one:
+                client = await one.client()
+                await client.send(chunked(*chunks, b""))
+                assert (await client.answer()).status == 200
+                assert one.vendor.requests[0].body == b"".join(chunks)
+
+        run(main)
+
+    def test_an_answer_may_have_them(self) -> None:
+        async def script(visit: Visit) -> None:
+            while await visit.request() is not None:
+                visit.send(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n"
+                )
+
+        async def main() -> None:
+            async with stage(Vendor(script=script)) as one:
+                client = await one.client()
+                assert (await client.ask(post(b"abc"))).body == b"x" * 5000
+
+        run(main)
 
 
 def test_empty_lines_before_a_request_are_ignored_but_not_endlessly() -> None:
@@ -423,7 +539,7 @@ BIG = ok(b"x" * 100_000)
 
 class TestClientsThatDoNotRead:
     def stuck(self, one: Stage) -> bool:
-        return any(client._stuck for client in one.gateway._clients)
+        return any(client._stuck for client in one.connections())
 
     def test_what_they_may_leave_unread_is_bounded(self) -> None:
         async def main() -> None:
@@ -432,7 +548,7 @@ class TestClientsThatDoNotRead:
                 client = await one.client()
                 sending = await flood(one, client, post(b"abc"), 400)
                 await eventually(lambda: self.stuck(one))
-                (connection,) = one.gateway._clients
+                (connection,) = one.connections()
                 assert connection._transport is not None
                 assert connection._transport.get_write_buffer_size() < 3 * len(BIG)
                 begun = len(one.book.records)

@@ -88,7 +88,7 @@ class TestDrain:
                 client = await one.client()
                 request = get(b"/nowhere")
                 await client.send(request[:10])
-                await eventually(lambda: any(c._buffer for c in one.gateway._clients))
+                await eventually(lambda: any(c._buffer for c in one.connections()))
                 one.gateway.drain()
                 await client.send(request[10:])
                 assert (await client.answer()).status == 404

@@ -109,7 +109,7 @@ def test_a_head_that_has_begun_is_read_to_its_end() -> None:
             client = await one.client()
             request = post(b"abc")
             await client.send(request[:40])
-            await eventually(lambda: any(c._buffer for c in one.gateway._clients))
+            await eventually(lambda: any(c._buffer for c in one.connections()))
             one.reload(**NOBODY)
             await client.send(request[40:])
             assert (await client.answer()).status == 403

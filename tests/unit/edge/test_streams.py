@@ -38,6 +38,7 @@ class Ask:
 
 
 bodies = st.binary(max_size=40) | st.integers(1, 100_000).map(lambda size: b"x" * size)
+AHEAD = {"pipelined": "1MiB"}  # more than any of these streams has
 PREFLIGHT = get(TRACK, b"Access-Control-Request-Method: POST", method=b"OPTIONS")
 asks = st.one_of(
     bodies.map(lambda body: Ask(post(body), b"POST", body, 200)),
@@ -86,7 +87,7 @@ def test_a_stream_of_requests_arrives_whole_and_is_answered_in_order(
     pieces = data.draw(heads.cut(stream))
 
     async def main() -> None:
-        async with stage() as one:
+        async with stage(limits=AHEAD) as one:
             one.vendor.reply = reply
             await carried(one, pieces, requests)
             await one.leave()
@@ -107,7 +108,7 @@ def test_a_stream_of_requests_arrives_whole_and_is_answered_in_order(
 @settings(max_examples=30)
 def test_streams_side_by_side_do_not_mix(loop: asyncio.Runner, several: list[list[Ask]]) -> None:
     async def main() -> None:
-        async with stage() as one:
+        async with stage(limits=AHEAD) as one:
             one.vendor.reply = reply
             await asyncio.gather(*(carried(one, [ask.raw for ask in requests], requests) for requests in several))
             await one.leave()

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from proxy.edge.track import UNPROVEN
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
 from proxy.model.verdict import Reason
@@ -137,7 +138,7 @@ class TestTruncatedMessages:
             async with stage(Vendor(script=script)) as one:
                 client = await one.client()
                 await client.send(post(b"abc", b"Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/" + version))
-                await eventually(lambda: one.book.records or any(c.relay for c in one.gateway._clients))
+                await eventually(lambda: one.book.records or any(c.relay for c in one.connections()))
                 head = await client.reader.readuntil(b"\r\n\r\n")
                 go.set()
                 rest = await client.until_closed()
@@ -239,13 +240,35 @@ class TestLimits:
                 first, second, third = [await one.client() for _ in range(3)]
                 await first.send(post(b"x" * 200_000))
                 await eventually(lambda: one.gateway._inflight == 192 << 10)
-                answer = await second.ask(chunked(b"abc", b""))
+                answer = await second.ask(chunked(b"x" * 120_000, b""))
                 assert (answer.status, answer.one("x-gateway-reason")) == (503, "memory")
                 await third.send(post(b"x" * 1000))
                 await eventually(lambda: one.gateway._inflight == (192 << 10) + 1000)
                 go.set()
                 assert (await first.answer()).status == (await third.answer()).status == 200
                 await one.quiet()
+
+        run(main)
+
+    def test_what_is_announced_and_does_not_come_takes_little_room(self) -> None:
+        async def main() -> None:
+            limits = {"inflight_bytes": "1MiB", "exchange_bytes": "512KiB"}
+            async with stage(limits=limits) as one:
+                dripping = [await one.client() for _ in range(20)]
+                for client in dripping:
+                    await client.send(post(b"x", declared=10_000_000))
+                await eventually(lambda: one.gateway.exchanges == 20)
+                assert one.gateway._inflight == 20 * UNPROVEN
+                client = await one.client()
+                assert (await client.ask(post(b"x" * 60_000))).status == 200
+                await dripping[0].send(b"x" * 200_000)  # enough to be sent on
+                await eventually(lambda: one.gateway._inflight == 19 * UNPROVEN + (512 << 10))
+                await dripping[1].send(b"x" * 200_000)  # no room for it any more
+                answer = await dripping[1].answer()
+                assert (answer.status, answer.one("x-gateway-reason")) == (503, "memory")
+                assert one.gateway._inflight == 18 * UNPROVEN + (512 << 10)
+                for client in dripping:
+                    client.reset()
 
         run(main)
 

@@ -72,7 +72,7 @@ class TestTimes:
                 client = await one.client()
                 client.writer.transport.pause_reading()  # type: ignore[attr-defined]
                 await client.send(post(b"abc"))
-                await eventually(lambda: any(c._stuck for c in one.gateway._clients))
+                await eventually(lambda: any(c._stuck for c in one.connections()))
                 await asyncio.sleep(0.5)  # several times what a vendor may take
                 client.writer.transport.resume_reading()  # type: ignore[attr-defined]
                 assert len((await client.answer()).body) == 16 * MIB
@@ -116,7 +116,7 @@ class TestSlowSides:
             async with stage(Vendor(script=script)) as one:
                 client = await one.client()
                 sending = asyncio.create_task(client.send(request_))
-                await eventually(lambda: any(c._held for c in one.gateway._clients))
+                await eventually(lambda: any(c._held for c in one.connections()))
                 unsent = client.writer.transport.get_write_buffer_size
                 await eventually(unsent)
                 assert waiting_bytes(one.gateway) < 512 << 10
@@ -139,7 +139,7 @@ class TestSlowSides:
                 client = await one.client()
                 sending = asyncio.create_task(client.send(post(b"x" * (40 * MIB))))
                 await eventually(lambda: waiting_bytes(one.gateway))
-                await eventually(lambda: any(c._held for c in one.gateway._clients) or one.book.records)
+                await eventually(lambda: any(c._held for c in one.connections()) or one.book.records)
                 assert waiting_bytes(one.gateway) < 9 * MIB
                 record = await one.record()
                 assert record.failure is FailureKind.UPSTREAM_STALLED
@@ -160,7 +160,7 @@ class TestSlowSides:
                 slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
                 for _ in range(100):
                     slow.writer.write(post(b"abc"))
-                await eventually(lambda: any(c._stuck for c in one.gateway._clients))
+                await eventually(lambda: any(c._stuck for c in one.connections()))
                 quick = await one.client()
                 for _ in range(3):
                     assert (await quick.ask(post(b"def"))).status == 200
@@ -180,8 +180,8 @@ class TestSlowSides:
                 client = await one.client()
                 client.writer.transport.pause_reading()  # type: ignore[attr-defined]
                 await client.send(post(b"abc"))
-                await eventually(lambda: any(c._stuck for c in one.gateway._clients))
-                (connection,) = one.gateway._clients
+                await eventually(lambda: any(c._stuck for c in one.connections()))
+                (connection,) = one.connections()
                 assert connection._transport is not None
                 await one.vendor.until(lambda: one.vendor.visits)
                 await eventually(one.vendor.visits[0].writer.transport.get_write_buffer_size)
@@ -253,8 +253,8 @@ class TestDrippingClients:
             async with stage(Vendor(script=script), timeouts={"client_body_grace": "1s"}) as one:
                 client = await one.client()
                 sending = asyncio.create_task(client.send(post(b"x" * (15 * MIB))))
-                await eventually(lambda: any(c._held for c in one.gateway._clients))
-                (connection,) = one.gateway._clients
+                await eventually(lambda: any(c._held for c in one.connections()))
+                (connection,) = one.connections()
                 connection._body_began -= 10_000_000  # as if it had been held for months
                 connection._held_since -= 10_000_000
                 go.set()

@@ -11,7 +11,13 @@ from proxy.model.verdict import REJECTIONS, Reason, Rejection, Route
 
 # What the SDK sends once more: a status outside this set drops the batch (tracks) for good.
 SENT_AGAIN = {408, 413, 429, 500, 502, 503, 504}
-OVERLOAD = (Reason.RATE_PER_IP, Reason.RATE_PER_KEY, Reason.TOO_MANY_CONNECTIONS, Reason.MEMORY)
+OVERLOAD = (
+    Reason.RATE_PER_IP,
+    Reason.RATE_PER_KEY,
+    Reason.TOO_MANY_CONNECTIONS,
+    Reason.CONNECTIONS_PER_IP,
+    Reason.MEMORY,
+)
 PLACEHOLDERS = {"limit", "fields", "paths", "allow"}
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.model.cut import Cut
 from proxy.model.failure import FailureKind
 from proxy.model.record import Outcome, Record
 from proxy.model.verdict import Reason, Route
@@ -219,6 +220,14 @@ def test_every_kind_of_a_failed_connection_has_a_slot_of_its_own(memory: LedgerM
     ledger.connect_failed(FailureKind.BAD_ANSWER)  # none of them: with the last
     found = memory.totals().connect_failures()
     assert list(found.values()) == [*range(1, len(CONNECT_KINDS)), len(CONNECT_KINDS) + 1]
+
+
+def test_every_cut_has_a_slot_of_its_own(memory: LedgerMemory) -> None:
+    ledger = Ledger(memory.rows[0])
+    for number, why in enumerate(Cut, 1):
+        for _ in range(number):
+            ledger.cut(why)
+    assert list(memory.totals().cuts().values()) == [*range(1, len(Cut) + 1)]
 
 
 def test_of_a_mark_the_latest_counts(memory: LedgerMemory) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from proxy.model.cut import Cut
 from proxy.model.failure import FAILURES, FailureKind
 from proxy.model.record import Outcome
 from proxy.model.verdict import Reason, Route
@@ -100,6 +101,12 @@ def test_a_connection_that_could_not_be_made_is_shown_with_its_kind(scrape: Scra
     scrape.ledger.connect_failed(FailureKind.TLS)
     assert scrape.value("upstream_connect_failures_total", kind="tls") == 1
     assert scrape.value("upstream_connect_failures_total", kind="resolve") == 0
+
+
+def test_a_connection_that_was_ended_before_its_time_is_shown_with_its_reason(scrape: Scrape) -> None:
+    scrape.ledger.cut(Cut.HANDSHAKE)
+    assert scrape.value("connections_cut_total", reason="handshake") == 1
+    assert scrape.value("connections_cut_total", reason="idle") == 0
 
 
 def test_where_configurations_come_from_is_shown(scrape: Scrape) -> None:

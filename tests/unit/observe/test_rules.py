@@ -36,7 +36,6 @@ BY_CHOICE = {
     "tokens_advised_total",
     "config_stored_total",
     "connections_accepted_total",
-    "connections_refused_total",
     "log_lines_dropped_total",
     "requests_retried_total",
     "spool_answers_late_total",

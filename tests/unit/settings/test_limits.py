@@ -16,6 +16,8 @@ def test_the_default_limits() -> None:
     assert (limits.body, limits.head, limits.target) == (16 * MIB, 32 * KIB, 8 * KIB)
     assert (limits.inflight_bytes, limits.exchange_bytes, limits.retry_body) == (256 * MIB, 512 * KIB, 128 * KIB)
     assert (limits.fields, limits.connections, limits.requests_per_connection) == (100, 10_000, 1000)
+    assert (limits.connections_per_ip, limits.lingering, limits.tls_handshakes) == (256, 1000, 512)
+    assert (limits.pipelined, limits.chunk_average) == (64 * KIB, 64)
     assert (limits.upstream_connections, limits.upstream_idle, limits.interim_answers) == (1024, 64, 10)
     assert (limits.answer_head, limits.answer_fields, limits.config_answer) == (32 * KIB, 100, MIB)
     assert (limits.per_ip, limits.per_key) == (Rate(rate=0.0, burst=200), KeyRate(rate=0.0, burst=4000))
@@ -82,6 +84,11 @@ def test_contradictions_are_told_together() -> None:
         "fields: many",
         "connections: 0",
         "connections: -1",
+        "connections_per_ip: -1",
+        "lingering: 9",
+        "tls_handshakes: 0",
+        "pipelined: -1",
+        "chunk_average: many",
         "upstream_idle: -1",
         "exchange_bytes: 1KiB",
         "interim_answers: 5000",
