@@ -219,6 +219,9 @@ class ClientConnection(Guest):
         else:
             relay.reject(Reason.BODY_TIMEOUT)
 
+    def expire_failed(self) -> None:
+        self.abort()
+
     def due(self, deadline: float) -> None:
         """The relay's own deadline for the client, in monotonic seconds."""
         self._gateway.wheel.set(self, deadline)

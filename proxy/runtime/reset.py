@@ -13,8 +13,10 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 def reset(transport: asyncio.Transport) -> None:
     """Close at once with a TCP reset. A plain close sends what the kernel still holds and then FIN, which
     without a length looks like the end of the message (RFC 9112, 8)."""
-    plain = transport.get_extra_info("socket")
-    if plain is not None and not transport.is_closing():
-        with contextlib.suppress(OSError):  # closed by the other side meanwhile
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
+    try:
+        plain = transport.get_extra_info("socket")
+        if plain is not None and not transport.is_closing():
+            with contextlib.suppress(OSError):  # closed by the other side meanwhile
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    finally:  # there may be no memory for the above
+        transport.abort()

@@ -16,6 +16,9 @@ from proxy.runtime.clock import monotonic
 # The tightest default deadline is 700 ms (configuration); 100 ms late is still inside the SDK's second.
 TICK: Final = 0.05
 FAR: Final = float("inf")
+# A turn that comes so many seconds late means that the process did not run: it was stopped, or others had its
+# processor. What came in meanwhile is in the kernel's buffers, unread; a loop may call timers before it reads that.
+BEHIND: Final = 0.25
 # Entries due beyond the wheel's reach wait in its last slot and are looked at again.
 _SLOTS: Final = 2048
 
@@ -33,10 +36,14 @@ class Timed:
         """Called once the deadline has passed; may set another one."""
         raise NotImplementedError
 
+    def expire_failed(self) -> None:
+        """Called when `expire` has raised: end without it, or nothing will, for there is no deadline any more."""
+
 
 class TimerWheel:
     """Calls `expire` of entries whose deadline has passed: never early, at most two TICKs late while the loop is not
-    busy. An exception from it is reported to the loop."""
+    busy. After a time in which the process did not run, one TICK passes first: what the other side did in time, and the
+    loop could not see, is seen then and puts its deadline off. An exception from `expire` is reported to the loop."""
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class TimerWheel:
         self._now = clock()  # of the latest turn
         self._tick = int(self._now / TICK)
         self._worst_lag = 0.0
+        self._is_catching_up = False
         self._handle = loop.call_later(TICK, self._turn)
 
     def set(self, entry: Timed, deadline: float) -> None:
@@ -96,10 +104,15 @@ class TimerWheel:
 
     def _turn(self) -> None:
         now = self._clock()
-        self._worst_lag = max(self._worst_lag, now - self._now - TICK)
+        lag = now - self._now - TICK
+        self._worst_lag = max(self._worst_lag, lag)
         self._now = now
-        last, self._tick = self._tick, int(now / TICK)
         self._handle = self._loop.call_later(TICK, self._turn)
+        # Never twice in a row: a loop that is always late has deadlines, too.
+        self._is_catching_up = lag > BEHIND and not self._is_catching_up
+        if self._is_catching_up:
+            return
+        last, self._tick = self._tick, int(now / TICK)
         if int(last * TICK) != int(self._tick * TICK):
             self._call(self._each_second, now)
         # After a pause longer than a whole turn every slot is due once.
@@ -120,11 +133,24 @@ class TimerWheel:
             else:
                 entry.deadline = FAR
                 self._place(entry)
-                self._call(entry.expire, now)
+                self._expire(entry, now)
+
+    def _expire(self, entry: Timed, now: float) -> None:
+        try:
+            entry.expire(now)
+        except Exception as error:
+            self._report(error)
+            try:
+                entry.expire_failed()
+            except Exception as another:
+                self._report(another)
 
     def _call(self, due: Callable[[float], None], now: float) -> None:
         """What one of them raises must not cost the others their deadlines."""
         try:
             due(now)
         except Exception as error:
-            self._loop.call_exception_handler({"message": "a deadline's callback failed", "exception": error})
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a deadline's callback failed", "exception": error})

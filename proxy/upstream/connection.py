@@ -125,6 +125,11 @@ class UpstreamConnection(Timed):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
+    def refuse(self, carrier: Carrier) -> None:
+        """The carrier could not begin its exchange, or only a part of it."""
+        self.carrier = carrier
+        self._fail(FailureKind.INTERNAL)
+
     def drop(self) -> None:
         """Give the exchange up: whatever was sent of the request never becomes complete."""
         self.carrier = None
@@ -163,6 +168,9 @@ class UpstreamConnection(Timed):
         else:
             stalled = self._head_read or not self.request_complete
             self._fail(FailureKind.UPSTREAM_STALLED if stalled else FailureKind.UPSTREAM_TIMEOUT)
+
+    def expire_failed(self) -> None:
+        self.abort()
 
     # -- the transport's side
 

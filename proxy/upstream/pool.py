@@ -71,7 +71,7 @@ class Pool:
         while self._idle and not fresh:
             connection = self._idle.pop()
             if connection.usable:
-                carrier.connected(connection)
+                self._give(connection, carrier)
                 return
         if len(self._open) + max(self._connecting, len(self._waiting)) >= self.limits.upstream_connections:
             carrier.upstream_failed(FailureKind.POOL_FULL)
@@ -104,13 +104,22 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """A connection finished its exchange in good order."""
         if self._waiting:
-            self._next().connected(connection)
+            self._give(connection, self._next())
         elif self._closed or len(self._idle) >= self.limits.upstream_idle:
             connection.close()
         else:
             self._idle.append(connection)
             connection.waited = True
             self.wheel.set(connection, monotonic() + self._timeouts.upstream_idle)
+
+    def _give(self, connection: UpstreamConnection, carrier: Carrier) -> None:
+        """What one carrier raises (there may be no memory for its request) must not keep it waiting for ever, nor reach
+        the one that has just given the connection back."""
+        try:
+            carrier.connected(connection)
+        except Exception:
+            connection.refuse(carrier)
+            _log.exception("an exchange with %s could not begin", self._peer)
 
     def lost(self, connection: UpstreamConnection) -> None:
         """A connection is closed."""

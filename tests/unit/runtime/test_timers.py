@@ -45,9 +45,10 @@ class Loop:
         self.now = ends
 
     def freeze(self, seconds: float) -> None:
-        """Let time pass while the loop is busy with something else, then turn once."""
+        """Let time pass while the loop does not run, then turn, and once more after a TICK."""
         self.now += seconds
         self.wait(0)
+        self.wait(TICK)
 
 
 class Alarm(Timed):
@@ -249,6 +250,27 @@ def test_a_callback_that_fails_costs_no_other_its_deadline() -> None:
     assert [str(failure) for failure in loop.failures] == ["broken"]
 
 
+def test_one_whose_deadline_fails_is_told_to_end_without_it_even_if_that_fails_too() -> None:
+    class Broken(Alarm):
+        def expire_failed(self) -> None:
+            ended.append(self)
+            raise ValueError("still broken")
+
+    def fail(now: float) -> None:
+        raise ValueError("broken")
+
+    ended: list[Alarm] = []
+    loop = Loop()
+    one = wheel(loop)
+    alarms = [Broken(fail), Broken(), Broken(fail)]
+    for alarm in alarms:
+        one.set(alarm, 1001.0)
+    loop.wait(2.0)
+    assert ended == [alarms[0], alarms[2]]
+    assert len(alarms[1].calls) == 1
+    assert [str(failure) for failure in loop.failures] == ["broken", "still broken"] * 2
+
+
 def test_what_fails_every_second_stops_nothing_either() -> None:
     loop = Loop()
 
@@ -275,6 +297,32 @@ def test_after_a_pause_longer_than_a_turn_everything_due_is_called_once() -> Non
     assert far.calls == []
     loop.wait(30 * TURN + LATE)
     assert len(far.calls) == 1
+
+
+def test_what_came_while_the_loop_did_not_run_is_read_before_anything_is_given_up() -> None:
+    loop = Loop()
+    one = wheel(loop)
+    answered, silent = Alarm(), Alarm()
+    one.set(answered, 1001.0)
+    one.set(silent, 1001.0)
+    loop.now += 5.0
+    loop.wait(0)  # a loop may turn the wheel first
+    assert silent.calls == []
+    one.set(answered, FAR)  # and read then
+    loop.wait(TICK)
+    assert answered.calls == []
+    assert len(silent.calls) == 1
+
+
+def test_a_loop_that_is_always_late_has_deadlines_all_the_same() -> None:
+    loop = Loop()
+    one = wheel(loop)
+    alarm = Alarm()
+    one.set(alarm, 1001.0)
+    for _ in range(4):
+        loop.now += 1.0
+        loop.wait(0)
+    assert len(alarm.calls) == 1
 
 
 def test_each_second_is_told_once_a_second_and_once_after_a_pause() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from proxy.model.failure import FailureKind
 from proxy.observe.ledger import Counter, Totals
+from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Pool
 from tests.unit.upstream.names import Names, run_with
 from tests.unit.upstream.stage import Carrier, eventually, run, stage
@@ -136,6 +137,44 @@ def test_a_released_connection_goes_to_the_one_who_waits_longest() -> None:
             for carrier in carriers:
                 await carrier.ended()
             assert order == sorted(order)
+
+    run(main)
+
+
+class Unable(Carrier):
+    """Can't begin: there is no memory for its request."""
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        raise MemoryError
+
+
+def test_one_who_can_not_begin_is_told_and_costs_the_one_before_nothing() -> None:
+    async def main() -> None:
+        slow = Slow()
+        async with stage(Vendor(script=slow)) as one:
+            pool = one.pool(limits={"upstream_connecting": 1})
+            first, unable, last = Carrier(), Unable(), Carrier()
+            for carrier in (first, unable, last):
+                pool.acquire(carrier)
+            slow.go.set()
+            for carrier in (first, unable, last):
+                await carrier.ended()
+            assert first.complete
+            assert last.complete
+            assert unable.failures == [FailureKind.INTERNAL]
+
+    run(main)
+
+
+def test_one_who_can_not_begin_on_an_idle_connection_is_told() -> None:
+    async def main() -> None:
+        async with stage() as one:
+            pool = one.pool()
+            await one.carry(pool)
+            unable = Unable()
+            pool.acquire(unable)
+            assert unable.failures == [FailureKind.INTERNAL]
+            assert (await one.carry(pool)).complete
 
     run(main)
 
