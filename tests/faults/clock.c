@@ -1,11 +1,10 @@
 /* A wall clock that a test can set for one program: loaded before the C library (LD_PRELOAD), it adds the seconds that
- * the file named by WALL_CLOCK_OFFSET holds (8 bytes, this machine's order, changed at any time) to what time(),
+ * the file OFFSET_FILE holds (8 bytes, this machine's order, changed at any time) to what time(),
  * gettimeofday() and clock_gettime(CLOCK_REALTIME) say. The monotonic clock is left alone, as a step of the real one
  * leaves it. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -15,8 +14,7 @@
 static const volatile int64_t *offset;
 
 __attribute__((constructor)) static void find_offset(void) {
-    const char *name = getenv("WALL_CLOCK_OFFSET");
-    int file = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    int file = open(OFFSET_FILE, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return;
     void *at = mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);

@@ -17,9 +17,10 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         library, self._offset = folder / "clock.so", folder / "offset"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, SOURCE], check=True)
+        where = f'-DOFFSET_FILE="{self._offset}"'
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", where, "-o", library, SOURCE], check=True)
         self._offset.write_bytes(_OFFSET.pack(0))
-        self.env: Mapping[str, str] = {"LD_PRELOAD": str(library), "WALL_CLOCK_OFFSET": str(self._offset)}
+        self.env: Mapping[str, str] = {"LD_PRELOAD": str(library)}
 
     def step(self, seconds: int) -> None:
         """Be so many seconds ahead of this machine's clock from now on; behind it if negative."""
