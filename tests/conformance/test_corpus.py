@@ -13,8 +13,8 @@ from tests.conformance.answers import RELAYED, SPOILT
 from tests.conformance.carried import CARRIED
 from tests.conformance.refusals import REFUSALS
 
-REQUESTS: Final = {case.name: case.section for case in (*REFUSALS, *CARRIED)}
-ANSWERS: Final = {case.name: case.section for case in (*RELAYED, *SPOILT)}
+REQUESTS: Final = {one.name: one.section for one in REFUSALS} | {one.name: one.section for one in CARRIED}
+ANSWERS: Final = {one.name: one.section for one in RELAYED} | {one.name: one.section for one in SPOILT}
 # Names of request cases, some by their beginning; the sequences of several requests are tests of their own beside them.
 FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "CL.TE and TE.CL": ("coding-and-length", "coding-after-length", "coding-and-length-zero", "hop-underscore-coding"),
