@@ -23,7 +23,7 @@ from proxy.model.record import Record
 from proxy.model.verdict import Reason
 from proxy.observe.ledger import Counter, Gauge, Ledger
 from proxy.observe.logs import AccessLog
-from proxy.policy.admission import Admission
+from proxy.policy.admission import Admission, Admit
 from proxy.policy.answers import Answers
 from proxy.policy.bounds import LimitsInUse, TimeoutsInUse
 from proxy.policy.describe import Describer
@@ -252,9 +252,12 @@ class Gateway:
         self.ledger.record(record)
         self._access.record(record)
 
-    def advise(self, reason: Reason) -> None:
-        """A request was let in that would have been refused for its token, if that were enforced."""
-        self.ledger.count(Counter.TOKENS_ADVISED)
+    def advise(self, verdict: Admit) -> None:
+        """A request was let in that would have been refused for its origin or its token, if that were enforced."""
+        if verdict.is_foreign:
+            self.ledger.count(Counter.FOREIGN_SERVED)
+        if verdict.advice is not None:
+            self.ledger.count(Counter.TOKENS_ADVISED)
 
     def unknown_headers(self, names: tuple[bytes, ...]) -> None:
         """An allowed origin's preflight asked for header names that no known SDK sends."""

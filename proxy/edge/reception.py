@@ -46,8 +46,8 @@ def receive(gateway: Gateway, client: ClientConnection, plan: Plan, piece: bytes
     if isinstance(verdict, Reason):
         reject(gateway, client, exchange, verdict, match.route)
         return
-    if verdict.advice is not None:
-        gateway.advise(verdict.advice)
+    if verdict.is_foreign or verdict.advice is not None:
+        gateway.advise(verdict)
     if match.route is _CONFIG:
         _fetch(gateway, client, exchange, plan, verdict)
     else:

@@ -44,6 +44,7 @@ class Counter(IntEnum):
     LOG_LINES_DROPPED = auto()
     WORKER_STARTS = auto()
     TOKENS_ADVISED = auto()
+    FOREIGN_SERVED = auto()
     # Of uploads for the archive: by the loop, by its writer's thread, by the archiver. No two add to the same one.
     SPOOL_OFFERED = auto()
     SPOOL_OFFERED_BYTES = auto()

@@ -54,6 +54,7 @@ COUNTERS: dict[Counter, str] = {
     Counter.LOG_LINES_DROPPED: "Log lines dropped because standard error was not read fast enough.",
     Counter.WORKER_STARTS: "Worker processes that began to serve.",
     Counter.TOKENS_ADVISED: "Requests let in without a good token, because jwt.mode is advisory.",
+    Counter.FOREIGN_SERVED: "Requests of pages that cors.allow_origins does not name, served all the same.",
     Counter.SPOOL_OFFERED: "Uploads for the archive; each is archived, in the spool, dropped or damaged.",
     Counter.SPOOL_OFFERED_BYTES: "Bytes of their bodies as they came over the wire.",
     Counter.SPOOL_WRITTEN: "Uploads written to the spool.",

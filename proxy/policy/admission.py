@@ -29,6 +29,7 @@ class Admit(NamedTuple):
     match: Match
     target: Target
     advice: Reason | None = None  # what it would have been refused for, if tokens were not only looked at
+    is_foreign: bool = False  # of an origin that is not allowed, and served all the same
 
 
 class Admission:
@@ -65,7 +66,8 @@ class Admission:
         which only tokens need."""
         if request.method not in ALLOWED_METHODS[match.route]:
             return Reason.METHOD
-        if self._refuse_foreign and request.origin is not None and not self._cors.allows(request.origin):
+        is_foreign = request.origin is not None and not self._cors.allows(request.origin)
+        if is_foreign and self._refuse_foreign:
             return Reason.FOREIGN_ORIGIN
         if self._per_ip.active:
             address = self._headers.client_address(client, request)
@@ -88,7 +90,7 @@ class Admission:
             return Reason.NO_REGION
         if request.content_length > self._body_limit:
             return Reason.BODY_TOO_LARGE
-        return Admit(match, self._targets[region, match.route], advice)
+        return Admit(match, self._targets[region, match.route], advice, is_foreign)
 
     def _judge_keys(self, keys: list[bytes], origin: bytes | None, now: float) -> Reason | None:
         refused = self._keys.judge(keys, origin) if self._keys.active else None

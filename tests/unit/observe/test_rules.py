@@ -33,6 +33,7 @@ BY_CHOICE = {
     "breakers_open",
     "build_info",
     "config_coalesced_total",
+    "foreign_served_total",
     "tokens_advised_total",
     "config_stored_total",
     "connections_accepted_total",

@@ -107,6 +107,19 @@ def test_a_key_that_is_for_other_pages_is_refused_on_both_routes() -> None:
         assert gate.judge(first, line, b"Origin: null") is Reason.KEY_ORIGIN
 
 
+def test_of_a_foreign_origin_that_is_served_it_is_told() -> None:
+    listed = {"allow_origins": ["https://app.example.com"]}
+    gate = Gate(cors=listed)
+    for line, expected in ((APP, False), (EVIL, True), (b"Origin: null", True), (b"Accept: */*", False)):
+        verdict = gate.judge(UPLOAD, line)
+        assert isinstance(verdict, Admit)
+        assert verdict.is_foreign is expected
+    open_to_all = Gate().judge(UPLOAD, EVIL)
+    assert isinstance(open_to_all, Admit)
+    assert not open_to_all.is_foreign
+    assert Gate(cors={**listed, "foreign_origin": "refuse"}).judge(UPLOAD, EVIL) is Reason.FOREIGN_ORIGIN
+
+
 GPC = b"Sec-GPC: 1"
 
 
