@@ -198,7 +198,7 @@ class Supervisor:
         self._certificates = certificates(settings)
         self._keep_configs(settings)
         refused = await self._crew.reload(dump_for_worker(settings))
-        if settings.jwt != self._keys_for:
+        if not refused and settings.jwt != self._keys_for:
             self._fetch_keys(settings.jwt)
         return refused
 

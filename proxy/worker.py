@@ -165,8 +165,9 @@ class Worker:
                 await gateway.close()
             raise
         gateway.on_keys_wanted = self._ask_for_keys
-        if settings.jwt == former.settings.jwt:  # else the keys of before may be another issuer's
-            self._learn_keys(gateway)
+        if settings.jwt != former.settings.jwt:
+            self._key_set = b""  # it may be another issuer's
+        self._learn_keys(gateway)
         gateway.succeed(former)
         _close(self._listeners)
         self._gateway, self._settings, self._listeners = gateway, settings, listeners

@@ -1,4 +1,4 @@
-"""The public keys that check visitors' tokens, fetched from where the customer's service publishes them, ever again.
+"""The public keys that check visitors' tokens, fetched from where the customer's service publishes them.
 
 Runs in the supervisor, which hands what it gets to the workers: no request ever waits for it. Must not know what is
 done with the keys.

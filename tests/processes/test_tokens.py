@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import signal
 import ssl
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.wire import Answer, Client
-from tests.gateway import Gateway, eventually, free_port
+from tests.gateway import Gateway, eventually, free_port, merged
 from tests.standin import StandIn
 from tests.unit.policy.tokens import key_set, public, rsa_key, token
 
@@ -98,6 +99,14 @@ def test_who_has_a_token_is_let_in_and_the_token_goes_no_further(vendor: StandIn
             eventually(lambda: asked(gateway, new).status == 200, 30, "the new key is there")
             eventually(lambda: {asked(gateway, good).status for _ in range(6)} == {401}, 30, "the old one is not")
         assert asked(gateway, new).status == 200  # the last good keys stay
+        gone = {"jwt": {"jwks_url": f"https://localhost:{free_port()}/jwks.json", "issuer": "https://id.example.com"}}
+        for changed in (gone, {**gone, "limits": {"body": "9MiB"}}):  # the keys of before are nobody's for these
+            gateway.config_file.write_text(json.dumps(merged(gateway.config, changed)))
+            before = gateway.metric("replay_gateway_reloads_total", result="applied")
+            gateway.send_signal(signal.SIGHUP)
+            applied = before + 1
+            eventually(lambda: gateway.metric("replay_gateway_reloads_total", result="applied") == applied, 30)  # noqa: B023
+            assert {asked(gateway, new).status for _ in range(6)} == {503}
         with Client(("127.0.0.1", gateway.port)) as client:
             client.send(b"GET /config/key-1 HTTP/1.1\r\nHost: gw.example\r\n\r\n")
             assert client.read(b"GET").status == 200  # not among jwt.routes
