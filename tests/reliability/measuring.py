@@ -1,7 +1,7 @@
 """One run of one fault: visitors come, all is well for a while, the fault lasts, all is well again; and the account.
 
-What no run may show, whatever the fault, is in `wrong`: an upload that was acknowledged and is not at the vendor, and
-where the promise is that nothing is lost, one that is.
+What no run may show, whatever the fault, is in `wrong`: an upload that was acknowledged and is not at the vendor, an
+answer that no page can read, no recovery, and where the promise is that nothing is lost, an upload that is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.faults.traffic import QUIET
 from tests.gateway import Gateway, eventually, merged, vendor_upstreams
 from tests.reliability.door import Door
 from tests.reliability.faults import Fault, Site, prepared
-from tests.reliability.visitors import Account, Visitors, reasons
+from tests.reliability.visitors import LATE, UNREADABLE, Account, Visitors, reasons
 from tests.standin import StandIn
 
 RATE: Final = 60.0  # requests per second
@@ -50,11 +50,6 @@ class Result:
     twice: int
     recovery: float
     wrong: tuple[str, ...]
-
-    @property
-    def unreadable(self) -> int:
-        """Answers that a page could not read, or none."""
-        return sum(number for reason, number in self.reasons.items() if not reason[0].isdigit())
 
 
 def measure(fault: Fault, seconds: float | None = None) -> Result:
@@ -113,6 +108,9 @@ def _judge(fault: Fault, site: Site, account: Account, begin: float, end: float)
     wrong = [f"{len(missing)} uploads were acknowledged and did not arrive"] if missing else []
     if fault.is_lossless and lost:
         wrong.append(f"{lost} of {len(uploads)} uploads were lost")
+    unreadable = [each for each in bad if each.reason in (UNREADABLE, LATE)]
+    if unreadable:
+        wrong.append(f"{len(unreadable)} requests were received and not answered so that a page could read it")
     if not account.tries[-1].is_good:
         wrong.append("it has not recovered")
     return Result(
