@@ -9,6 +9,7 @@ segment, nor which store it is.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 from collections.abc import Callable
@@ -48,7 +49,7 @@ class UploadRules:
 
 @dataclass(slots=True)
 class _Trouble:
-    """How often a segment failed, and until when (monotonic seconds) it is left alone."""
+    """How often a segment failed (never: somebody else had it), and until when (monotonic seconds) it is left alone."""
 
     failures: int = 0
     until: float = 0.0
@@ -81,7 +82,8 @@ class Uploader:
         # What is uploaded at once costs next to nothing; what is sealed costs a body, as it came and decoded.
         self._sealing = Lock()
         self._stopping = Event()
-        self._until = 0.0  # monotonic seconds; once it is stopping
+        # Monotonic seconds, once it is stopping: since when and until when.
+        self._since, self._until = math.inf, 0.0
         self._threads: list[Thread] = []
 
     def start(self) -> None:
@@ -95,7 +97,8 @@ class Uploader:
 
     def stop(self, seconds: float) -> bool:
         """Archive what is there and can be, for so many seconds at most; whether nothing is in hand at the end."""
-        self._until = monotonic() + seconds
+        self._since = monotonic()
+        self._until = self._since + seconds
         self._stopping.set()
         for thread in self._threads:
             thread.join(max(self._until - monotonic(), 0.0))
@@ -109,8 +112,9 @@ class Uploader:
 
     def _run(self) -> None:
         while not self._stopping.is_set() or monotonic() < self._until:
+            is_last = self._stopping.is_set()  # asked first: what is found now may have been sealed just before
             found = self._look()
-            if found is None and self._stopping.is_set():
+            if found is None and is_last:
                 return
             if found is None:
                 self._stopping.wait(LOOK_SECONDS)
@@ -152,7 +156,11 @@ class Uploader:
 
     def _is_due(self, name: SegmentName, now: float) -> bool:
         trouble = self._work.troubles.get(name)
-        return trouble is None or now >= trouble.until
+        if trouble is None or now >= trouble.until:
+            return True
+        # A worker that has renamed a segment owns it until the disk has the name. The workers have ended before this is
+        # told to stop: what was left to one of them is nobody's now.
+        return not trouble.failures and trouble.until - LOOK_SECONDS < self._since < math.inf
 
     def _tell(self, sealed: list[Found]) -> None:
         oldest = min(map(_age, sealed), default=0.0)
@@ -160,10 +168,11 @@ class Uploader:
         self._ledger.gauge(Gauge.SPOOL_OLDEST_SECONDS, max(int(wall() - oldest), 0) if sealed else 0)
 
     def _try(self, found: Found) -> None:
+        began = monotonic()
         try:
             descriptor = claim(found.path)
             if descriptor is None:
-                self._leave(found.name)  # another archiver's, or removed to make room
+                self._leave(found.name, began)  # another archiver's, a worker's still, or removed to make room
                 return
             try:
                 self._archive(found)
@@ -180,9 +189,9 @@ class Uploader:
             with self._work.lock:
                 self._work.troubles.pop(found.name, None)
 
-    def _leave(self, name: SegmentName) -> None:
+    def _leave(self, name: SegmentName, tried: float) -> None:
         with self._work.lock:
-            self._work.troubles.setdefault(name, _Trouble()).until = monotonic() + LOOK_SECONDS
+            self._work.troubles.setdefault(name, _Trouble()).until = tried + LOOK_SECONDS
 
     def _failed(self, name: SegmentName, why: str, level: int) -> None:
         with self._work.lock:

@@ -213,6 +213,20 @@ def test_a_segment_that_somebody_has_in_hand_is_left(spool: Path, tmp_path: Path
     os.close(descriptor)
 
 
+def test_what_a_worker_let_go_of_a_moment_before_the_end_is_archived(
+    spool: Path, tmp_path: Path, memory: LedgerMemory
+) -> None:
+    held = sealed(spool, 1)
+    sealed(spool, 2)
+    descriptor = claim(held)
+    assert descriptor is not None
+    with running(spool, tmp_path / "store", memory):
+        until(lambda: [each.path for each in files(spool)] == [held])  # seen, and left to whoever has it
+        os.close(descriptor)
+    assert files(spool) == []
+    assert memory.totals().of(Counter.ARCHIVED) == 6
+
+
 def test_a_damaged_segment_is_archived_as_far_as_it_is_whole_and_kept(
     spool: Path, tmp_path: Path, memory: LedgerMemory
 ) -> None:
