@@ -57,6 +57,7 @@ for _from, _moment in LEGAL:
     _NEXT[8 * _from + _moment] = int(LEGAL[_from, _moment])
 _RECEIVED: Final = 0
 _RELAYING: Final = 3
+_OVER: Final = 4
 _ADMIT: Final = 0
 _CONNECTED: Final = 1
 _RETRY: Final = 2
@@ -118,6 +119,11 @@ class Exchange:
     def answered(self) -> bool:
         """Whether a head is out."""
         return self._phase == _RELAYING
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._phase == _OVER
 
     def relayed(self, now: float) -> Record:
         """The upstream's answer went out whole."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 WRITE_HIGH: Final = 64 * 1024
 # A connection accepted at the last moment has so many seconds to send its request.
 FIRST_BYTE_WHILE_DRAINING: Final = 1.0
+# For a connection's end, once it is cut, to be told by the loop, which does so in its next turn if it can at all.
+CUT_SECONDS: Final = 2.0
 # An empty line before a request line is ignored (RFC 9112, 2.2), but not an endless row of them.
 _EMPTY_LINES: Final = 8
 # For answers to heads that could not be read as a whole: only decides which CORS fields they carry.
@@ -90,6 +92,7 @@ class ClientConnection(Guest):
         "_half_closed",
         "_held",
         "_held_since",
+        "_is_cut",
         "_keep",
         "_linger_left",
         "_messages",
@@ -133,13 +136,25 @@ class ClientConnection(Guest):
         self._paused = False  # reading stopped at the transport
         self._stuck = False  # the client does not take what is written
         self._half_closed = False
+        self._is_cut = False
         self._keep = True  # whether the connection outlives the answer being sent
         self._linger_left: int = 0
 
     # -- the transport's side
 
+    # What one of these raises (there may be no memory) is the loop's affair, but the connection does not outlive it:
+    # it could be left without a deadline.
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's have the interface, not the class
+        try:
+            self._begin()
+        except Exception:
+            self.abort()
+            raise
+
+    def _begin(self) -> None:
+        assert self._transport is not None
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
         gateway = self._gateway.latest()  # its handshake may have taken longer than a reload
         if self.arrival is None or gateway is not self._gateway:
@@ -152,6 +167,13 @@ class ClientConnection(Guest):
             self._refuse(refusal)
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except Exception:
+            self.abort()
+            raise
+
+    def _take(self, data: bytes) -> None:
         state = self._state
         if state == _BODY:
             self._receive_body(data)
@@ -165,6 +187,13 @@ class ClientConnection(Guest):
 
     def eof_received(self) -> bool:
         """Returns whether the connection stays open for writing."""
+        try:
+            return self._take_end()
+        except Exception:
+            self.abort()
+            raise
+
+    def _take_end(self) -> bool:
         self._half_closed = True
         if self._state == _ANSWER:
             return not self._tls  # TLS can't be closed by halves (RFC 8446, 6.1 notwithstanding)
@@ -175,6 +204,10 @@ class ClientConnection(Guest):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The loop says so, or has not said so for CUT_SECONDS: a TLS connection's end may need memory that is not
+        there, and what the loop can't tell it does not tell later."""
+        if self._transport is None:
+            return
         self._state = _CLOSED
         self._gateway.closed(self)
         if self._referee is not None:
@@ -192,6 +225,13 @@ class ClientConnection(Guest):
             self.relay.client_writable(False)
 
     def resume_writing(self) -> None:
+        try:
+            self._take_up()
+        except Exception:
+            self.abort()
+            raise
+
+    def _take_up(self) -> None:
         self._stuck = False
         self._be_patient()
         if self.relay is not None:
@@ -203,7 +243,9 @@ class ClientConnection(Guest):
 
     def expire(self, now: float) -> None:
         relay = self.relay
-        if self._stuck:
+        if self._is_cut:
+            self.connection_lost(None)
+        elif self._stuck:
             self._gateway.ledger.cut(Cut.UNREAD)
             self._give_up(FailureKind.CLIENT_STALLED)
         elif self._state == _HEAD and self._buffer:
@@ -263,6 +305,8 @@ class ClientConnection(Guest):
     def abort(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
+            self._is_cut = True
+            self._deadline(CUT_SECONDS)
             reset(self._transport)
 
     # -- the room's side
@@ -299,6 +343,8 @@ class ClientConnection(Guest):
         """End without waiting for anything; not with a reset, which could destroy an answer on its way."""
         self._state = _CLOSED
         if self._transport is not None:
+            self._is_cut = True
+            self._deadline(CUT_SECONDS)
             self._transport.abort()
 
     # -- reading heads
@@ -524,6 +570,14 @@ class ClientConnection(Guest):
         """The request in hand has been answered as far as it will be."""
         self.relay = None
         self._held = False
+        try:
+            self._go_on()
+        except Exception:  # whoever calls this is not the one to be cut for it
+            self.abort()
+            raise
+
+    def _go_on(self) -> None:
+        """Close, or take the next request."""
         if self._gateway.successor is not None:
             self.move(self._gateway.latest())
         if self._state == _CLOSED:

@@ -119,6 +119,21 @@ def _carry(
         return
     if request.expects_continue and not complete and not piece:
         client.send(CONTINUE)
+    try:
+        relay = _relay(gateway, client, exchange, plan, admit, reserved)
+    except Exception:  # there may be no memory for it
+        gateway.unreserve(reserved)
+        raise
+    client.relay = relay
+    if piece or complete:
+        relay.body(piece, complete)
+
+
+def _relay(
+    gateway: Gateway, client: ClientConnection, exchange: Exchange, plan: Plan, admit: Admit, reserved: int
+) -> TrackRelay:
+    """Whoever carries the upload; what is set aside for it is its own to give back from here on."""
+    request = plan.request
     upstream_head = plan.upstream_head
     if upstream_head is None:  # the same head on the same connection always leads to the same target
         if gateway.tee is not None:
@@ -128,7 +143,4 @@ def _carry(
         plan.upstream_head = upstream_head
         request.fields = []
     head = upstream_head.render(request.content_length, client.request_id)
-    relay = TrackRelay(gateway, client, exchange, request, admit, head, reserved, plan.described)
-    client.relay = relay
-    if piece or complete:
-        relay.body(piece, complete)
+    return TrackRelay(gateway, client, exchange, request, admit, head, reserved, plan.described)

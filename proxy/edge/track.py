@@ -14,6 +14,7 @@ from proxy.model.failure import FailureKind
 from proxy.model.record import Record
 from proxy.model.verdict import Reason, Route
 from proxy.policy.admission import Admit
+from proxy.policy.answers import OwnAnswer
 from proxy.policy.describe import meta
 from proxy.policy.headers import answer_head
 from proxy.runtime.clock import monotonic
@@ -161,23 +162,26 @@ class TrackRelay:
     def reject(self, reason: Reason) -> None:
         self._let_go()
         client, self._client = self._client, None
-        status = 0
+        own: OwnAnswer | None = None
         if client is not None and not self._exchange.answered:
             own = self._gateway.answers.rejection(reason, Route.TRACK)
-            status = own.status
-            client.answer_own(own)
-        self._finish(self._exchange.rejected(reason, status, monotonic()))
-        if client is not None:
-            client.over() if status else client.abort()
+        self._end(client, own, self._exchange.rejected(reason, own.status if own is not None else 0, monotonic()))
 
     def client_gone(self, kind: FailureKind) -> None:
         if self._client is None:
             return
         self._client = None
-        if self._body_complete and not self._exchange.answered and kind is FailureKind.CLIENT_GONE:
+        if kind is FailureKind.CLIENT_GONE and not self._exchange.answered and self._is_on_its_way():
             return  # received whole: it is delivered all the same
         self._let_go()
         self._finish(self._exchange.failed(kind, monotonic()))
+
+    def _is_on_its_way(self) -> bool:
+        """Whether the request is received whole and its delivery needs nothing more from here. What received the last
+        of it may have raised before it handed that on."""
+        if self._connection is not None:
+            return self._connection.request_complete
+        return self._body_complete and self._pool.awaits(self)
 
     def client_writable(self, writable: bool) -> None:
         connection = self._connection
@@ -192,7 +196,8 @@ class TrackRelay:
 
     def fail(self, kind: FailureKind) -> None:
         self._let_go()
-        self._broken(kind)
+        if not self._exchange.is_over:
+            self._broken(kind)
 
     # -- the upstream's side
 
@@ -234,6 +239,8 @@ class TrackRelay:
 
     def upstream_failed(self, kind: FailureKind) -> None:
         self._connection = None
+        if self._exchange.is_over:
+            return  # what raised did so after that
         self._pool.failed(kind)
         if self._exchange.retries(kind, body_held=self._held is not None):
             self._pool.acquire(self, fresh=True)
@@ -297,6 +304,13 @@ class TrackRelay:
 
     def _safe(self) -> None:
         """The copy is on the disk, or never will be."""
+        try:
+            self._release()
+        except Exception:  # nobody else would end it
+            self.fail(FailureKind.INTERNAL)
+            raise
+
+    def _release(self) -> None:
         withheld, self._withheld = self._withheld, None
         if self._client is not None and withheld:
             self._client.send(b"".join(withheld))
@@ -324,14 +338,25 @@ class TrackRelay:
     # -- ending
 
     def _broken(self, kind: FailureKind) -> None:
-        """It can't be carried: say so while nothing was said yet, else cut the connection."""
+        """It can't be carried."""
         client, self._client = self._client, None
-        answered = self._exchange.answered
-        if client is not None and not answered:
-            client.answer_own(self._gateway.answers.failure(kind))
-        self._finish(self._exchange.failed(kind, monotonic()))
+        own = None if self._exchange.answered else self._gateway.answers.failure(kind)
+        self._end(client, own, self._exchange.failed(kind, monotonic()))
+
+    def _end(self, client: ClientConnection | None, own: OwnAnswer | None, record: Record) -> None:
+        """Say what happened while nothing was said yet, else cut the connection. Over it is in any case: there may be
+        no memory for saying something."""
+        try:
+            if client is not None and own is not None:
+                client.answer_own(own)
+        except Exception:
+            if client is not None:
+                client.abort()
+            raise
+        finally:
+            self._finish(record)
         if client is not None:
-            client.abort() if answered else client.over()
+            client.abort() if own is None else client.over()
 
     def _let_go(self) -> None:
         """Give the upstream side up; a request that is not complete there never becomes so."""

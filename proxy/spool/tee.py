@@ -7,6 +7,7 @@ goes on to the vendor. Used by the loop's thread alone. Must not know how upload
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from typing import Final
@@ -22,6 +23,8 @@ from proxy.spool.writer import Writer
 
 # What an upload and its outcome count for in the queue beside their bytes: the objects that hold them.
 _OVERHEAD: Final = 1024
+
+_log = logging.getLogger("proxy.spool")
 
 
 class Tee:
@@ -114,8 +117,12 @@ class Tee:
             upload.is_safe = True
             self._waiting.pop(upload, None)
             waiter, upload.waiter = upload.waiter, None
-            if waiter is not None:
+            if waiter is None:
+                continue
+            try:
                 waiter()
+            except Exception:  # one of many; there may be no memory for its answer
+                _log.exception("an answer that was kept back could not be sent")
 
     def tick(self, now: float) -> None:
         """Once a second: a disk that does not answer keeps no client waiting for ever."""

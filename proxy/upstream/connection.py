@@ -8,6 +8,7 @@ Must not know what is carried, or for whom.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxy.model.failure import FailureKind
@@ -44,6 +45,12 @@ class Carrier(Protocol):
 # What the transport may hold of a request's body before the client is told to wait. With one
 # read of at most 256,000 bytes on top (the event loop's buffer) an exchange stays in its share.
 WRITE_HIGH: Final = 64 * 1024
+# For a connection's end, once it is cut, to be told by the loop, which does so in its next turn if it can at all.
+CUT_SECONDS: Final = 2.0
+# For an idle connection to close in good order.
+CLOSE_SECONDS: Final = 10.0
+
+_log = logging.getLogger("proxy.upstream")
 
 
 class UpstreamConnection(Timed):
@@ -56,6 +63,8 @@ class UpstreamConnection(Timed):
         "_head_only",
         "_head_read",
         "_interim",
+        "_is_closing",
+        "_is_cut",
         "_keep_alive",
         "_messages",
         "_pool",
@@ -77,6 +86,8 @@ class UpstreamConnection(Timed):
         self.served: int = 0
         self.waited = False  # in the pool, idle: its upstream may have closed it since
         self.request_complete = False
+        self._is_closing = False
+        self._is_cut = False
         self._referee = Referee(answers=True)
         self._messages: int = 0
         self._buffer = b""
@@ -155,15 +166,23 @@ class UpstreamConnection(Timed):
     def close(self) -> None:
         """Close in good order."""
         if self.transport is not None:
+            self._is_closing = True
+            self._pool.wheel.after(self, CLOSE_SECONDS)
             self.transport.close()
 
     def abort(self) -> None:
         """Close at once, so that the upstream notices even while it isn't reading."""
         if self.transport is not None:
+            self._is_cut = True
+            self._pool.wheel.after(self, CUT_SECONDS)
             reset(self.transport)
 
     def expire(self, now: float) -> None:
-        if self.carrier is None:
+        if self._is_cut:
+            self.connection_lost(None)
+        elif self.carrier is None and self._is_closing:
+            self.abort()
+        elif self.carrier is None:
             self.close()  # idle for too long
         else:
             stalled = self._head_read or not self.request_complete
@@ -175,7 +194,8 @@ class UpstreamConnection(Timed):
     # -- the transport's side
 
     def data_received(self, data: bytes) -> None:
-        if self.carrier is None:
+        carrier = self.carrier
+        if carrier is None:
             self._pool.unsolicited(self)
             return
         try:
@@ -188,12 +208,25 @@ class UpstreamConnection(Timed):
             self._fail(FailureKind.BAD_ANSWER)
         except _TooLarge:
             self._fail(FailureKind.ANSWER_TOO_LARGE)
+        except Exception:  # there may be no memory for the answer
+            self._disappoint(carrier)
+            _log.exception("an answer could not be passed on")
 
     def eof_received(self) -> None:
-        if self.carrier is not None and self._head_read and self._body.until_close:
+        carrier = self.carrier
+        if carrier is None or not self._head_read or not self._body.until_close:
+            return
+        try:
             self._complete(b"")
+        except Exception:
+            self._disappoint(carrier)
+            _log.exception("the end of an answer could not be passed on")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The loop says so, or has not said so for CUT_SECONDS: a TLS connection's end may need memory that is not
+        there, and what the loop can't tell it does not tell later."""
+        if self.transport is None:
+            return
         self._pool.lost(self)
         self._referee.close()
         self.transport = None
@@ -294,11 +327,21 @@ class UpstreamConnection(Timed):
         else:
             self.close()
 
+    def _disappoint(self, carrier: Carrier) -> None:
+        """What came for a carrier has raised something. By now the connection may be back in the pool, or somebody
+        else's: not theirs to suffer from it."""
+        if self.carrier is carrier:
+            self._fail(FailureKind.INTERNAL)
+        else:
+            carrier.upstream_failed(FailureKind.INTERNAL)
+
     def _fail(self, kind: FailureKind) -> None:
         carrier, self.carrier = self.carrier, None
-        self.abort()
-        if carrier is not None:
-            carrier.upstream_failed(kind)
+        try:
+            self.abort()
+        finally:
+            if carrier is not None:
+                carrier.upstream_failed(kind)
 
 
 class TlsUpstreamConnection(UpstreamConnection):

@@ -89,6 +89,10 @@ class Pool:
         """The carrier no longer wants a connection."""
         self._waiting.pop(carrier, None)
 
+    def awaits(self, carrier: Carrier) -> bool:
+        """Whether a carrier waits for a connection."""
+        return carrier in self._waiting
+
     def answered(self) -> None:
         """The upstream answered something: it is alive, whatever the status."""
         if self._breaker.troubled:

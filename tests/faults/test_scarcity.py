@@ -16,6 +16,7 @@ from tests.conformance.wire import NoAnswer
 from tests.faults.traffic import (
     QUIET,
     ask,
+    assert_idle,
     assert_readable,
     assert_unhurt,
     client,
@@ -90,6 +91,7 @@ def test_without_memory_nothing_is_acknowledged_that_did_not_arrive(gateway: Gat
     assert gateway.worker_pids() == [pid]
     for _ in range(10):
         assert_unhurt(gateway)
+    assert_idle(gateway, 30.0)
 
 
 def test_without_descriptors_who_is_connected_is_served_and_who_is_not_later(
