@@ -93,6 +93,8 @@ class World:
         wire = Wire(self._loop, client)
         self._do(client.connection_made, wire)
         for piece in pieces:
+            if wire.is_paused:  # until the vendor has answered, or was given up
+                self._time_out()
             if wire.is_paused or wire.is_closing():
                 break
             self._do(client.data_received, piece)
