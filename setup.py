@@ -17,7 +17,7 @@ from setuptools.command.build_ext import build_ext
 FOLDERS = ("edge", "model", "policy", "upstream", "wire")
 FILES = (
     *("exchange.py", "observe/ledger.py", "runtime/reset.py", "runtime/timers.py"),
-    *(f"spool/{name}.py" for name in ("entries", "open_segment", "rotation", "segment", "tee", "writer")),
+    *(f"spool/{name}.py" for name in ("direct", "entries", "open_segment", "rotation", "segment", "tee", "writer")),
 )
 # Not of the data path, or asked once per connection: compiled, it would only be harder to read.
 PLAIN = {"proxy/model/check.py", "proxy/upstream/resolver.py", "proxy/upstream/tls.py"}

@@ -26,7 +26,7 @@ from proxy.observe.ledger import Counter, Ledger, LedgerMemory
 from proxy.runtime.accepting import TlsListener
 from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Channel, Frame
-from proxy.runtime.machine import forbid_core_dumps, give_memory_back
+from proxy.runtime.machine import KEPT_FREE_ARCHIVING, forbid_core_dumps, give_memory_back
 from proxy.runtime.sockets import BACKLOG, accepted, adopt
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import server_context
@@ -100,6 +100,7 @@ class Worker:
         self._log_as(settings, ledger)
         loop = asyncio.get_running_loop()
         if settings.archive is not None:
+            give_memory_back(KEPT_FREE_ARCHIVING)
             self._tee = Tee(SpoolRules.of(settings.archive, socket.gethostname()), ledger, loop)
             self._tee.start()
         self._gateway = Gateway(settings, ledger, loop, self._tee)

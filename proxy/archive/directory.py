@@ -146,7 +146,8 @@ def _fill(number: int, pieces: BinaryIO, path: Path) -> None:
     while left := memoryview(pieces.read(_PIECE)):
         with _told(f"{path} can't be written"):
             while left:
-                left = left[os.write(number, left) :]
+                done = os.write(number, left)
+                left = left[done:]
     with _told(f"{path} can't be written"):
         os.fsync(number)
 

@@ -79,7 +79,8 @@ class LineWriter:
         try:
             while (self._piece or self._lines) and self._poll.poll(patience):
                 self._piece = self._piece or self._next_piece()
-                self._piece = self._piece[os.write(self._number, self._piece[:PIECE_BYTES]) :]
+                done = os.write(self._number, self._piece[:PIECE_BYTES])
+                self._piece = self._piece[done:]
         except BlockingIOError:
             pass  # somebody made it non-blocking; it is full
         except OSError:

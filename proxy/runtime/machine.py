@@ -16,8 +16,10 @@ M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 # The loop allocates so much for each TLS connection, and uses a page of it.
 TLS_BUFFER = 256 * 1024
-# So much free memory may stay at the end of the heap, for what comes and goes all the time.
+# So much free memory may stay at the end of the heap, for what comes and goes all the time. Where uploads are held for
+# the archive until some are written at once, that is more, and giving it back would cost as much as the writing.
 KEPT_FREE = 1024 * 1024
+KEPT_FREE_ARCHIVING = 16 * 1024 * 1024
 
 # cgroup v2: "<quota> <period>" in microseconds, or "max <period>" (kernel: Documentation/admin-guide/cgroup-v2).
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -50,14 +52,15 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
-def give_memory_back() -> bool:
-    """Have the C library map large buffers for as long as they are in use. Left alone, glibc takes them from the heap
-    once the first was freed: then the buffer of a TLS connection covers whatever its predecessors' handshakes left
-    there, an idle one costs twice the memory, and what has ended gives none back. False where there is no mallopt."""
+def give_memory_back(kept_free: int = KEPT_FREE) -> bool:
+    """Have the C library map large buffers for as long as they are in use, and keep no more than `kept_free` bytes at
+    the end of its heap. Left alone, glibc takes them from the heap once the first was freed: then the buffer of a TLS
+    connection covers whatever its predecessors' handshakes left there, an idle one costs twice the memory, and what has
+    ended gives none back. False where there is no mallopt."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, TLS_BUFFER) and mallopt(M_TRIM_THRESHOLD, KEPT_FREE))
+    return bool(mallopt(M_MMAP_THRESHOLD, TLS_BUFFER) and mallopt(M_TRIM_THRESHOLD, kept_free))
 
 
 def forbid_core_dumps() -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxy.spool.direct import DirectWriter
 from proxy.spool.folder import Found, State, advance, create, path_of, sync_folder
 from proxy.spool.name import SegmentName
 from proxy.spool.segment import SALT_LENGTH, Kind, SegmentHead, encode, encode_head
@@ -31,10 +32,11 @@ class NewFrame(NamedTuple):
 
 class OpenSegment:
     """`size` in bytes, `opened_ms` Unix time. `outcomes_due` is for its writer: how many uploads in it have no outcome
-    yet."""
+    yet. Without a `direct` writer everything goes through the system's cache."""
 
     __slots__ = (
         "_descriptor",
+        "_direct",
         "_folder",
         "_is_named",
         "_salt",
@@ -46,13 +48,14 @@ class OpenSegment:
         "size",
     )
 
-    def __init__(self, folder: Path, name: SegmentName, opened_ms: int) -> None:
+    def __init__(self, folder: Path, name: SegmentName, opened_ms: int, direct: DirectWriter | None = None) -> None:
         """Create the file and write its head. Raises OSError; then there is no file, or one without a frame."""
         self._folder = folder
         self.name = name
         self.opened_ms = opened_ms
         self._salt = os.urandom(SALT_LENGTH)
         self._descriptor = create(folder, name)
+        self._direct = direct
         self._is_named = False  # whether its name is sure to be on the disk
         self._unsynced = True
         self.is_suspect = False  # the disk failed it: nothing more is to be written to it
@@ -74,7 +77,7 @@ class OpenSegment:
         for kind, sequence, time_ms, meta, body in frames:
             pieces.append(encode(self._salt, kind, sequence, time_ms, meta, body))
             pieces += body
-        self._write(pieces if len(pieces) <= MOST_PIECES else [b"".join(pieces)])
+        self._write(pieces)
 
     def sync(self) -> None:
         """Have everything on the disk. Raises OSError; then it is unknown what is there, asking again would not tell
@@ -110,22 +113,31 @@ class OpenSegment:
         """Whether it is neither sealed nor closed."""
         return self._descriptor >= 0
 
-    def _write(self, pieces: Sequence[bytes]) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
         length = sum(map(len, pieces))
         self._unsynced = True
         try:
-            done = os.writev(self._descriptor, pieces)
-            if done < length:
-                self._write_rest(b"".join(pieces)[done:])
+            if self._direct is not None and self._direct.suits(length):
+                self._direct.append(self._descriptor, self.size, pieces)
+            else:
+                self._write_usually(pieces, length)
         except OSError:
             self._take_back()
             raise
         self.size += length
 
+    def _write_usually(self, pieces: list[bytes], length: int) -> None:
+        if len(pieces) > MOST_PIECES:
+            pieces = [b"".join(pieces)]
+        done = os.writev(self._descriptor, pieces)
+        if done < length:
+            self._write_rest(b"".join(pieces)[done:])
+
     def _write_rest(self, rest: bytes) -> None:
         # A disk that fills up takes a part and says why only when it is asked to take more.
         while rest:
-            rest = rest[os.write(self._descriptor, rest) :]
+            done = os.write(self._descriptor, rest)
+            rest = rest[done:]
 
     def _take_back(self) -> None:
         self.is_suspect = True

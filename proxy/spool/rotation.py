@@ -13,6 +13,7 @@ from typing import Final
 
 from proxy.model.drop import Drop
 from proxy.observe.ledger import Counter, Ledger
+from proxy.spool.direct import DirectWriter
 from proxy.spool.entries import Outcome, Upload
 from proxy.spool.folder import adopt_orphans, prepare
 from proxy.spool.gaps import Gap, Gaps
@@ -43,6 +44,7 @@ class Rotation:
         self._room = Room(rules.folder, rules.max_bytes, rules.min_free_bytes)
         self._before = take_over(ledger, boot)
         self._is_prepared = False
+        self._direct = DirectWriter()
         self._number = 0
         self._current: OpenSegment | None = None
         self._opened_at = 0.0
@@ -176,7 +178,7 @@ class Rotation:
         self._prepare(time_ms)
         name = SegmentName(self._rules.node, self._boot, self._number)
         self._number += 1  # a number is used once, whatever becomes of the file
-        self._current = segment = OpenSegment(self._rules.folder, name, time_ms)
+        self._current = segment = OpenSegment(self._rules.folder, name, time_ms, self._direct)
         self._opened_at = now
         self._room.look()
         self._ledger.count(Counter.SPOOL_SEGMENTS)
