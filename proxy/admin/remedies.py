@@ -54,6 +54,7 @@ OF_FAILURE: Final[Mapping[FailureKind, str]] = {
     FailureKind.CONNECT_REFUSED: "Look at the firewall, and at the upstreams of the configuration.",
     FailureKind.CONNECT_TIMEOUT: "Look at the way out of this machine to the vendor's port 443.",
     FailureKind.CONNECT_ERROR: "Look at the routes and the firewall of this machine.",
+    FailureKind.NO_RESOURCES: "Raise the limit of open files (LimitNOFILE=, ulimit -n), or give it memory.",
     FailureKind.TLS: "A proxy that breaks TLS (give its authority as ca_file), old root certificates, a wrong clock.",
     FailureKind.POOL_FULL: "Is the vendor slow? Else raise limits.upstream_connections.",
     FailureKind.BREAKER_OPEN: "The upstream failed several times in a row; it is tried again by itself.",

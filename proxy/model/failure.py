@@ -33,6 +33,7 @@ class FailureKind(Enum):
     CONNECT_REFUSED = "connect_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECT_ERROR = "connect_error"
+    NO_RESOURCES = "no_resources"
     TLS = "tls"
     POOL_FULL = "pool_full"
     BREAKER_OPEN = "breaker_open"
@@ -67,6 +68,9 @@ FAILURES: dict[FailureKind, Failure] = {
     FailureKind.CONNECT_REFUSED: Failure(Source.UPSTREAM, Retry.SAFE, 502, "the upstream refused the connection"),
     FailureKind.CONNECT_TIMEOUT: Failure(Source.UPSTREAM, Retry.NEVER, 504, "the upstream took too long to connect"),
     FailureKind.CONNECT_ERROR: Failure(Source.UPSTREAM, Retry.SAFE, 502, "the upstream could not be reached"),
+    FailureKind.NO_RESOURCES: Failure(
+        Source.SELF, Retry.NEVER, 503, "the gateway may open no further connection", 1, "error"
+    ),
     FailureKind.TLS: Failure(Source.UPSTREAM, Retry.NEVER, 502, "TLS with the upstream failed", 1, "error"),
     FailureKind.POOL_FULL: Failure(Source.SELF, Retry.NEVER, 503, "all upstream connections are in use"),
     FailureKind.BREAKER_OPEN: Failure(Source.UPSTREAM, Retry.NEVER, 503, "the upstream is failing; try again shortly"),

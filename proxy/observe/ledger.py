@@ -110,7 +110,7 @@ SIZES: Final[tuple[int, ...]] = tuple(1024 << 2 * step for step in range(9))  # 
 # Why a connection to an upstream could not be made; whatever else it is, is the last.
 CONNECT_KINDS: Final[tuple[FailureKind, ...]] = (
     *(FailureKind.RESOLVE, FailureKind.CONNECT_REFUSED, FailureKind.CONNECT_TIMEOUT, FailureKind.CONNECT_ERROR),
-    *(FailureKind.TLS, FailureKind.UPSTREAM_CLOSED, FailureKind.INTERNAL),
+    *(FailureKind.NO_RESOURCES, FailureKind.TLS, FailureKind.UPSTREAM_CLOSED, FailureKind.INTERNAL),
 )
 # Regions that are counted for themselves, in the order of the configuration; those behind share the last place.
 MOST_REGIONS: Final = 16

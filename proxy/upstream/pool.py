@@ -8,6 +8,7 @@ Must not know what the exchanges are.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 from typing import Final, cast
@@ -28,6 +29,8 @@ from proxy.wire.answer import AnswerReader
 
 # Those who wait for a connection are given new ones in steps, so far apart.
 STEP_SECONDS: Final = 0.005
+# What a machine says that lacks something itself; it is not the upstream's fault.
+_LACKS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 # As much as an answer's read takes at once; a larger one takes several.
 READ_BUFFER: Final = 64 * 1024
 
@@ -230,7 +233,8 @@ class Pool:
         """One fails with it, unless as many attempts are left as are waiting."""
         self._ledger.connect_failed(kind)
         carrier = self._next() if len(self._waiting) > self._connecting else None
-        self._note(self._breaker.failed(monotonic()))
+        if kind is not FailureKind.NO_RESOURCES:
+            self._note(self._breaker.failed(monotonic()))
         if carrier is not None:
             carrier.upstream_failed(kind)
 
@@ -249,6 +253,8 @@ class Pool:
             kind = await self._try(connection, address, share)
             if connection.transport is not None and not connection.transport.is_closing():
                 return connection, kind
+            if kind is FailureKind.NO_RESOURCES:
+                break
             self._resolver.addresses.failed[address] = monotonic()
         return None, kind
 
@@ -274,6 +280,8 @@ class Pool:
             kind, problem = FailureKind.CONNECT_TIMEOUT, f"nothing within {share:g} s"
         except OSError as error:
             kind, problem = FailureKind.CONNECT_ERROR, repr(error)  # the text of some is empty
+            if error.errno in _LACKS:
+                kind = FailureKind.NO_RESOURCES
         else:
             return FailureKind.UPSTREAM_CLOSED
         _log.warning("connecting to %s, address %s, failed: %s", self._peer, address, problem)

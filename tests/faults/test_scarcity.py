@@ -49,6 +49,13 @@ def gateway(vendor: StandIn) -> Iterator[Gateway]:
         yield running
 
 
+@pytest.fixture
+def suspicious(vendor: StandIn) -> Iterator[Gateway]:
+    """One worker that leaves an upstream alone after a single failure."""
+    with Gateway({**SETTINGS, "breaker": {"failures": 1}}, standin=vendor, clean=False) as running:
+        yield running
+
+
 @contextmanager
 def limited(pid: int, what: int, most: int) -> Iterator[None]:
     """A process may have so much, from here to the end of the block."""
@@ -95,8 +102,9 @@ def test_without_memory_nothing_is_acknowledged_that_did_not_arrive(gateway: Gat
 
 
 def test_without_descriptors_who_is_connected_is_served_and_who_is_not_later(
-    gateway: Gateway, standin: StandIn
+    suspicious: Gateway, standin: StandIn
 ) -> None:
+    gateway = suspicious
     (pid,) = gateway.worker_pids()
     with leaving_nothing(gateway), client(gateway) as connection:
         assert_readable(connection.ask(upload()), 200)
@@ -104,9 +112,10 @@ def test_without_descriptors_who_is_connected_is_served_and_who_is_not_later(
             for _ in range(3):
                 assert_readable(connection.ask(upload()), 200)
             assert [status(gateway, b"{}") for _ in range(3)] in ([0, 0, 0], [200, 0, 0], [200, 200, 200])
-            # There is no connection for configurations yet, and none can be opened.
-            answer = connection.ask(config(new_key()))
-            assert_readable(answer, 502)
-            assert answer.one("x-gateway-reason") == "connect_error"
+            # There is no connection for configurations yet, and none can be opened: for which the vendor is not blamed.
+            for _ in range(3):
+                answer = connection.ask(config(new_key()))
+                assert_readable(answer, 503)
+                assert answer.one("x-gateway-reason") == "no_resources"
         eventually(lambda: status(gateway, b"{}") == 200)
         assert_readable(connection.ask(config(new_key())), 200)
