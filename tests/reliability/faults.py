@@ -9,14 +9,19 @@ import json
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.conformance.wire import BadAnswer, NoAnswer
 from tests.faults.archive.spool_bench import small_disk
+from tests.faults.traffic import ask, upload
+from tests.faults.wall_clock import WallClock
 from tests.gateway import Gateway, eventually, is_alive, merged
 from tests.reliability.door import Door
 from tests.standin import StandIn
@@ -24,12 +29,13 @@ from tests.standin import StandIn
 
 @dataclass
 class Site:
-    """What a fault can be done to."""
+    """What a fault can be done to. `clock` is that of the gateway's processes."""
 
     gateway: Gateway
     vendor: StandIn
     door: Door
     folder: Path
+    clock: WallClock
 
 
 Cause = Callable[[Site], AbstractContextManager[None]]
@@ -37,8 +43,9 @@ Cause = Callable[[Site], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """`is_lossless`: no upload may be lost, whatever the vendor or the gateway goes through. `settings` are laid over
-    those of the run; `seconds` is how long the fault lasts."""
+    """`is_lossless`: no upload may be lost, whatever the vendor or the gateway goes through; `cuts`: what can't be
+    answered for want of something is cut. `settings` are laid over those of the run; `seconds` is how long the fault
+    lasts."""
 
     name: str
     what: str
@@ -48,6 +55,7 @@ class Fault:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 4.0
     archives: bool = False
+    cuts: bool = False
 
 
 def vendor_does(action: str, **parameters: Any) -> Cause:
@@ -114,15 +122,66 @@ def archiver_killed(site: Site) -> Iterator[None]:
 
 
 @contextmanager
+def workers_paused(site: Site) -> Iterator[None]:
+    """Frozen, or without a processor."""
+    pids = site.gateway.worker_pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(PAUSE)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    yield
+
+
+@contextmanager
+def clock_stepped(site: Site) -> Iterator[None]:
+    for seconds in CLOCK_STEPS:
+        site.clock.step(seconds)
+        time.sleep(1.0)
+    yield
+
+
+@contextmanager
 def descriptors_exhausted(site: Site) -> Iterator[None]:
     """No worker may have one more than it has."""
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in site.gateway.worker_pids()}
+
+    def most(pid: int) -> int:
+        return 1 + max(map(int, os.listdir(f"/proc/{pid}/fd")))
+
+    with _limited(site, resource.RLIMIT_NOFILE, most):
+        yield
+
+
+@contextmanager
+def memory_exhausted(site: Site) -> Iterator[None]:
+    """No worker may have another page, while a crowd sends it more than it can hold."""
+
+    def most(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.is_set():
+            with suppress(NoAnswer, BadAnswer, OSError):
+                ask(site.gateway, upload(os.urandom(LARGE)))
+
+    with _limited(site, resource.RLIMIT_AS, most), ThreadPoolExecutor(CROWD) as crowd:
+        for _ in range(CROWD):
+            crowd.submit(send)
+        yield
+        is_over.set()
+
+
+@contextmanager
+def _limited(site: Site, what: int, most: Callable[[int], int]) -> Iterator[None]:
+    before = {pid: resource.prlimit(pid, what) for pid in site.gateway.worker_pids()}
     for pid, (_, hard) in before.items():
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+        resource.prlimit(pid, what, (most(pid), hard))
     yield
     for pid, limits in before.items():
         if is_alive(pid):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            resource.prlimit(pid, what, limits)
 
 
 @contextmanager
@@ -176,6 +235,10 @@ def names_changed(site: Site) -> Iterator[None]:
         hosts.write_text("127.0.0.1 vendor.test\n")
 
 
+PAUSE: Final = 2.0  # seconds; the SDK waits for ten
+CLOCK_STEPS: Final = (3 * 3600, -3 * 3600)  # seconds, from what it is
+CROWD: Final = 16
+LARGE: Final = 2_000_000  # bytes
 QUICK: Final = {"timeouts": {"first_byte": "1s", "track_total": "2s", "connect": "1s", "resolve": "1s"}}
 OUT: Final = "nothing is acknowledged that the vendor does not have; every answer can be read: 502, 503 or 504"
 FAULTS: Final = (
@@ -202,8 +265,15 @@ FAULTS: Final = (
           is_lossless=True, archives=True),
     Fault("spool-disk-full", "the spool's disk is full", "the traffic does not notice: all arrive; what is not "
           "archived is counted", disk_full, is_lossless=True, archives=True),
+    Fault("workers-paused", f"workers don't run for {PAUSE:g} s", "nobody is given up for what only the workers did "
+          "not see: all arrive", workers_paused, is_lossless=True),
+    Fault("clock-stepped", "the wall clock jumps by hours, to either side", "nothing depends on it: all arrive",
+          clock_stepped, is_lossless=True, archives=True),
     Fault("descriptors-exhausted", "no worker may open one more file or socket", "who is connected is served over "
-          "the connections that there are", descriptors_exhausted),
+          "the connections that there are; others are cut", descriptors_exhausted, cuts=True),
+    Fault("memory-exhausted", f"no worker may have another page, while {CROWD} others send {LARGE // 1_000_000} MB "
+          "each over and over", "workers live; what there is no memory for is cut, or answered 503", memory_exhausted,
+          cuts=True),
 )  # fmt: skip
 
 

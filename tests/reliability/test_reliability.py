@@ -13,7 +13,10 @@ from tests.reliability.measuring import measure
 from tests.reliability.table import BEGIN, END, HEAD, written
 
 # The most telling ones; `make faults` has all of them.
-SHORT = ("upstream-flaps", "upstream-blackholed", "dns-changes", "worker-killed", "reloaded", "spool-disk-full")
+SHORT = (
+    *("upstream-flaps", "upstream-blackholed", "dns-changes", "worker-killed", "reloaded", "spool-disk-full"),
+    *("workers-paused", "memory-exhausted"),
+)
 BY_NAME = {fault.name: fault for fault in FAULTS}
 TABLE = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
 
@@ -23,8 +26,9 @@ def test_it_costs_no_more_than_is_promised(fault: Fault) -> None:
     result = measure(fault, seconds=1.5)
     assert result.wrong == ()
     assert result.uploads > 10
-    assert not [reason for reason in result.reasons if not reason[0].isdigit()], result.reasons
-    assert result.configs_given == result.configs
+    if not fault.cuts:
+        assert not [reason for reason in result.reasons if not reason[0].isdigit()], result.reasons
+        assert result.configs_given == result.configs
 
 
 def test_a_fault_that_is_none_costs_nothing_and_one_that_loses_is_told() -> None:
@@ -39,7 +43,9 @@ def test_the_table_has_every_fault_with_its_promise() -> None:
 
 
 def test_the_table_shows_no_answer_that_could_not_be_read() -> None:
-    cells = [row.split(" | ") for row in TABLE.splitlines() if row.startswith("| `")]
+    cut = {f"| `{fault.name}`" for fault in FAULTS if fault.cuts}
+    rows = [row for row in TABLE.splitlines() if row.startswith("| `") and row.partition(":")[0] not in cut]
+    cells = [row.split(" | ") for row in rows]
     assert len(HEAD[0].split(" | ")) == len(cells[0])
     causes = {cause.partition(" × ")[2] for row in cells for cause in row[4].split(", ")} - {""}
     assert [cause for cause in causes if not re.fullmatch(r"50[234] `[a-z_]+`|no connection", cause)] == []

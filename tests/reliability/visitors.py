@@ -23,6 +23,7 @@ PATIENCE: Final = 10.0  # the SDK gives an upload up after so many seconds
 RETRY_WITHIN: Final = 1.0  # and repeats it within so many
 RETRIED: Final = frozenset((408, 429, 499))
 CONFIG_EVERY: Final = 8  # one request of so many asks for the configuration
+CHANGE_EVERY: Final = 8  # and one is another visitor's, whose browser has no connection yet
 
 
 @dataclass
@@ -96,6 +97,8 @@ class Visitors:
         due = time.monotonic() + pause * number / VISITORS
         while not self._is_over:
             await asyncio.sleep(max(due - time.monotonic(), 0))
+            if not chance.randrange(CHANGE_EVERY):
+                connection.close()
             if chance.randrange(CONFIG_EVERY):
                 await self._upload(connection, chance)
             else:
