@@ -20,8 +20,8 @@ from typing import Final
 BLOCK: Final = 4096
 # A call waits for the disk, and its thread for the interpreter's lock: with 1 MiB it costs a tenth more.
 BUFFER: Final = 4 * 1024 * 1024
-# Less than this is not worth a wait.
-LEAST: Final = 64 * 1024
+# Less than this is not worth a wait: with batches of 150 KB, of uploads of 2 KB, the loop's p99 was 14 ms instead of 2.
+LEAST: Final = 512 * 1024
 # More than this at once is what has come during the last wait: the disk is behind.
 MOST: Final = 16 * 1024 * 1024
 

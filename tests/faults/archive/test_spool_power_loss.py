@@ -31,7 +31,7 @@ def recorded(folder: Path, sync: Sync, patch: pytest.MonkeyPatch, chance: random
     folder.mkdir()
     with (
         patch.context() as watched,
-        Bench(folder, memory, sync=sync, sync_interval=0.02, rotate_bytes=400_000) as bench,
+        Bench(folder, memory, sync=sync, sync_interval=0.02, rotate_bytes=2_000_000) as bench,
     ):
         told = bench.tee._on_settled
 
@@ -42,7 +42,7 @@ def recorded(folder: Path, sync: Sync, patch: pytest.MonkeyPatch, chance: random
         if sync == "durable":
             bench.tee._writer._settled = tell
         recorder.watch(watched)
-        sizes = chance.choices((10, 500, 5000, 30_000, 100_000), k=UPLOADS)
+        sizes = chance.choices((10, 500, 5000, 30_000, 600_000), k=UPLOADS)
         bodies = {number: body(number, size) for number, size in enumerate(sizes, 1)}
         for number, data in bodies.items():
             assert bench.offer(data).sequence == number

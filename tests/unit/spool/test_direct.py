@@ -167,18 +167,18 @@ def test_what_a_full_disk_took_of_a_batch_is_taken_back(tmp_path: Path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fills_up)
         with pytest.raises(OSError, match="No space left"):
-            segment.append(Kind.PAYLOAD, 2, T0, b"{}", [bytes(200_000)])
+            segment.append(Kind.PAYLOAD, 2, T0, b"{}", [bytes(1_000_000)])
     assert segment.size == before
     assert not segment.is_suspect
-    segment.append(Kind.PAYLOAD, 3, T0, b"{}", [b"x" * 200_000])
-    assert [(frame.sequence, len(frame.body)) for frame in kept(tmp_path)] == [(1, 5), (3, 200_000)]
+    segment.append(Kind.PAYLOAD, 3, T0, b"{}", [b"x" * 1_000_000])
+    assert [(frame.sequence, len(frame.body)) for frame in kept(tmp_path)] == [(1, 5), (3, 1_000_000)]
     segment.close()
 
 
 def test_large_and_small_batches_of_a_segment_are_read_back(tmp_path: Path, calls: Calls) -> None:
     chance = random.Random(1)
     segment = OpenSegment(tmp_path, NAME, T0, DirectWriter())
-    bodies = [chance.randbytes(chance.choice((10, 3000, 70_000, 500_000))) for _ in range(60)]
+    bodies = [chance.randbytes(chance.choice((10, 3000, 70_000, 600_000))) for _ in range(60)]
     for number, body in enumerate(bodies, 1):
         segment.append(Kind.PAYLOAD, number, T0, b"{}", [body[:1000], body[1000:]])
         segment.append(Kind.OUTCOME, number, T0, b'{"status":200}')
