@@ -104,18 +104,17 @@ def test_without_memory_nothing_is_acknowledged_that_did_not_arrive(gateway: Gat
 def test_without_descriptors_who_is_connected_is_served_and_who_is_not_later(
     suspicious: Gateway, standin: StandIn
 ) -> None:
-    gateway = suspicious
-    (pid,) = gateway.worker_pids()
-    with leaving_nothing(gateway), client(gateway) as connection:
+    (pid,) = suspicious.worker_pids()
+    with leaving_nothing(suspicious), client(suspicious) as connection:
         assert_readable(connection.ask(upload()), 200)
         with limited(pid, resource.RLIMIT_NOFILE, descriptors(pid)):
             for _ in range(3):
                 assert_readable(connection.ask(upload()), 200)
-            assert [status(gateway, b"{}") for _ in range(3)] in ([0, 0, 0], [200, 0, 0], [200, 200, 200])
+            assert [status(suspicious, b"{}") for _ in range(3)] in ([0, 0, 0], [200, 0, 0], [200, 200, 200])
             # There is no connection for configurations yet, and none can be opened: for which the vendor is not blamed.
             for _ in range(3):
                 answer = connection.ask(config(new_key()))
                 assert_readable(answer, 503)
                 assert answer.one("x-gateway-reason") == "no_resources"
-        eventually(lambda: status(gateway, b"{}") == 200)
+        eventually(lambda: status(suspicious, b"{}") == 200)
         assert_readable(connection.ask(config(new_key())), 200)
