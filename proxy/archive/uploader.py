@@ -83,7 +83,7 @@ class Uploader:
         self._sealing = Lock()
         self._stopping = Event()
         # Monotonic seconds, once it is stopping: since when and until when.
-        self._since, self._until = math.inf, 0.0
+        self._since, self._until = -math.inf, 0.0
         self._threads: list[Thread] = []
 
     def start(self) -> None:
@@ -160,7 +160,7 @@ class Uploader:
             return True
         # A worker that has renamed a segment owns it until the disk has the name. The workers have ended before this is
         # told to stop: what was left to one of them is nobody's now.
-        return not trouble.failures and trouble.until - LOOK_SECONDS < self._since < math.inf
+        return not trouble.failures and trouble.until - LOOK_SECONDS < self._since
 
     def _tell(self, sealed: list[Found]) -> None:
         oldest = min(map(_age, sealed), default=0.0)

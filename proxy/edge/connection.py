@@ -22,7 +22,7 @@ from proxy.model.verdict import Reason
 from proxy.policy.answers import CLOSE, KEEP_ALIVE, OwnAnswer
 from proxy.policy.headers import ClientSide, sane_request_id
 from proxy.runtime.clock import monotonic
-from proxy.runtime.reset import reset
+from proxy.runtime.reset import CUT_SECONDS, reset
 from proxy.runtime.timers import FAR, TICK
 from proxy.wire.body import BodyReader
 from proxy.wire.chunked import BadChunk, TinyChunks
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 WRITE_HIGH: Final = 64 * 1024
 # A connection accepted at the last moment has so many seconds to send its request.
 FIRST_BYTE_WHILE_DRAINING: Final = 1.0
-# For a connection's end, once it is cut, to be told by the loop, which does so in its next turn if it can at all.
-CUT_SECONDS: Final = 2.0
 # An empty line before a request line is ignored (RFC 9112, 2.2), but not an endless row of them.
 _EMPTY_LINES: Final = 8
 # For answers to heads that could not be read as a whole: only decides which CORS fields they carry.
@@ -168,12 +166,12 @@ class ClientConnection(Guest):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._take(data)
+            self._receive_data(data)
         except Exception:
             self.abort()
             raise
 
-    def _take(self, data: bytes) -> None:
+    def _receive_data(self, data: bytes) -> None:
         state = self._state
         if state == _BODY:
             self._receive_body(data)
@@ -188,12 +186,12 @@ class ClientConnection(Guest):
     def eof_received(self) -> bool:
         """Returns whether the connection stays open for writing."""
         try:
-            return self._take_end()
+            return self._receive_end()
         except Exception:
             self.abort()
             raise
 
-    def _take_end(self) -> bool:
+    def _receive_end(self) -> bool:
         self._half_closed = True
         if self._state == _ANSWER:
             return not self._tls  # TLS can't be closed by halves (RFC 8446, 6.1 notwithstanding)
@@ -204,8 +202,7 @@ class ClientConnection(Guest):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The loop says so, or has not said so for CUT_SECONDS: a TLS connection's end may need memory that is not
-        there, and what the loop can't tell it does not tell later."""
+        """The loop says so, or has not said so for CUT_SECONDS."""
         if self._transport is None:
             return
         self._state = _CLOSED
@@ -226,12 +223,12 @@ class ClientConnection(Guest):
 
     def resume_writing(self) -> None:
         try:
-            self._take_up()
+            self._resume()
         except Exception:
             self.abort()
             raise
 
-    def _take_up(self) -> None:
+    def _resume(self) -> None:
         self._stuck = False
         self._be_patient()
         if self.relay is not None:
@@ -305,9 +302,12 @@ class ClientConnection(Guest):
     def abort(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
-            self._is_cut = True
-            self._deadline(CUT_SECONDS)
+            self._await_end()
             reset(self._transport)
+
+    def _await_end(self) -> None:
+        self._is_cut = True
+        self._deadline(CUT_SECONDS)
 
     # -- the room's side
 
@@ -343,8 +343,7 @@ class ClientConnection(Guest):
         """End without waiting for anything; not with a reset, which could destroy an answer on its way."""
         self._state = _CLOSED
         if self._transport is not None:
-            self._is_cut = True
-            self._deadline(CUT_SECONDS)
+            self._await_end()
             self._transport.abort()
 
     # -- reading heads

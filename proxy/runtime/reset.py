@@ -6,6 +6,11 @@ import asyncio
 import contextlib
 import socket
 import struct
+from typing import Final
+
+# For a connection's end, once it is cut, to be told by the loop, which does so in its next turn if it can at all: the
+# end of a TLS connection may need memory that is not there, and what the loop can't tell then it never tells.
+CUT_SECONDS: Final = 2.0
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxy.model.failure import FailureKind
-from proxy.runtime.reset import reset
+from proxy.runtime.reset import CUT_SECONDS, reset
 from proxy.runtime.timers import Timed
 from proxy.wire.answer import AnswerHead, BadAnswer
 from proxy.wire.body import BodyReader
@@ -45,8 +45,6 @@ class Carrier(Protocol):
 # What the transport may hold of a request's body before the client is told to wait. With one
 # read of at most 256,000 bytes on top (the event loop's buffer) an exchange stays in its share.
 WRITE_HIGH: Final = 64 * 1024
-# For a connection's end, once it is cut, to be told by the loop, which does so in its next turn if it can at all.
-CUT_SECONDS: Final = 2.0
 # For an idle connection to close in good order.
 CLOSE_SECONDS: Final = 10.0
 
@@ -209,7 +207,7 @@ class UpstreamConnection(Timed):
         except _TooLarge:
             self._fail(FailureKind.ANSWER_TOO_LARGE)
         except Exception:  # there may be no memory for the answer
-            self._disappoint(carrier)
+            self._fail_carrier(carrier)
             _log.exception("an answer could not be passed on")
 
     def eof_received(self) -> None:
@@ -219,12 +217,11 @@ class UpstreamConnection(Timed):
         try:
             self._complete(b"")
         except Exception:
-            self._disappoint(carrier)
+            self._fail_carrier(carrier)
             _log.exception("the end of an answer could not be passed on")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The loop says so, or has not said so for CUT_SECONDS: a TLS connection's end may need memory that is not
-        there, and what the loop can't tell it does not tell later."""
+        """The loop says so, or has not said so for CUT_SECONDS."""
         if self.transport is None:
             return
         self._pool.lost(self)
@@ -327,7 +324,7 @@ class UpstreamConnection(Timed):
         else:
             self.close()
 
-    def _disappoint(self, carrier: Carrier) -> None:
+    def _fail_carrier(self, carrier: Carrier) -> None:
         """What came for a carrier has raised something. By now the connection may be back in the pool, or somebody
         else's: not theirs to suffer from it."""
         if self.carrier is carrier:
