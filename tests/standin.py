@@ -114,7 +114,7 @@ class StandIn:
         return counts
 
     def digests(self) -> list[str]:
-        """SHA-256, hex, of the bodies of all complete requests."""
+        """SHA-256, hex, of the bodies of all complete requests, the last four million."""
         digests: list[str] = json.loads(self.ask("GET", "/digests"))
         return digests
 

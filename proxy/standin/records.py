@@ -16,6 +16,7 @@ from proxy.standin.head import Head
 
 VIOLATIONS = 50  # listed per request; all are counted
 RECORDS = 200_000  # about 1.5 KB each: 300 MB at worst, a long benchmark's worth
+DIGESTS = 4_000_000  # about 75 bytes each, so as much: what a busy quarter of an hour brings
 
 
 class Counts:
@@ -127,10 +128,11 @@ class Record:
 class Log:
     """All records, counts and kept bodies. `keep_bodies` is how many bodies stay."""
 
-    __slots__ = ("_bodies", "_records", "_seq", "counts", "keep_bodies")
+    __slots__ = ("_bodies", "_digests", "_records", "_seq", "counts", "keep_bodies")
 
     def __init__(self, sites: tuple[str, ...], limit: int = RECORDS) -> None:
         self._records: deque[Record] = deque(maxlen=limit)
+        self._digests: deque[bytes] = deque(maxlen=DIGESTS)
         self._bodies: dict[int, bytes] = {}
         self._seq = 0
         self.keep_bodies = 0
@@ -155,6 +157,8 @@ class Log:
         record.ended = now
         record.counts.ended += 1
         record.counts.complete += complete
+        if complete and record.counts is self.counts[record.peer.site]:  # not of before `clear`
+            self._digests.append(record.sha256)
         if digest.kept is not None:
             self._keep(record.seq, b"".join(digest.kept))
 
@@ -180,11 +184,13 @@ class Log:
                 yield record
 
     def digests(self) -> list[str]:
-        """SHA-256 of the bodies of all complete requests still remembered, in order."""
-        return [record.sha256.hex() for record in self._records if record.complete]
+        """SHA-256 of the bodies of the last complete requests, in the order in which they were complete. They are
+        remembered for longer than their records."""
+        return [digest.hex() for digest in self._digests]
 
     def clear(self) -> None:
         """Forgets records and bodies and begins the counts anew; `seq` and open connections go on."""
         self._records.clear()
+        self._digests.clear()
         self._bodies.clear()
         self.counts = {site: Counts(counts.open) for site, counts in self.counts.items()}

@@ -124,7 +124,10 @@ class Soak:
             counted[status] < number for status, number in answered.items()
         ):
             wrong.append(f"answered {dict(answered)} and {account.aborts} cut, counted {counted}")
-        arrived = set(self._vendor.digests())
+        digests = self._vendor.digests()
+        arrived, complete = set(digests), sum(site["complete"] for site in self._vendor.counts().values())
+        if len(digests) != complete:
+            wrong.append(f"the vendor remembers {len(digests)} of {complete} requests: make phases shorter")
         lost = account.acknowledged - arrived
         if lost:
             wrong.append(f"{len(lost)} uploads were acknowledged and did not arrive whole")
@@ -208,6 +211,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--phase", type=float, default=300.0, help="seconds from one reload to the next")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
     _, wrong = soak(arguments.seconds, arguments.phase)
     print("\n".join(wrong) or "nothing was lost, counted wrong, or grew")
     return 1 if wrong else 0

@@ -85,6 +85,14 @@ def test_an_incomplete_request_is_no_digest() -> None:
     assert (log.counts["us"].ended, log.counts["us"].complete) == (2, 1)
 
 
+def test_digests_are_remembered_for_longer_than_records() -> None:
+    log = Log(("us",), limit=1)
+    for body in (b"1", b"2", b"3"):
+        end(log, begin(log), body)
+    assert [record.seq for record in log.since(0, None)] == [3]
+    assert log.digests() == [hashlib.sha256(body).hexdigest() for body in (b"1", b"2", b"3")]
+
+
 def test_violations_are_counted_all_and_listed_some() -> None:
     log = Log(("us",))
     record = begin(log, HEAD.replace(b"Host: a", b"TE: trailers\r\nHost: a"))
