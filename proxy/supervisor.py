@@ -332,6 +332,8 @@ class Supervisor:
             reloads.last.is_applied,
             reloads.last.applied_at,
             {str(self._settings.listen[at].address): each.not_after for at, each in self._certificates.items() if each},
+            self._key_source.failures if self._key_source is not None else 0,
+            self._key_source.fetched_at if self._key_source is not None else None,
         )
 
     def _archivers(self) -> Processes:

@@ -90,8 +90,9 @@ GAUGES: dict[Gauge, str] = {
 class Processes:
     """What the supervisor knows of its workers: how many there should be, how many are ready, how often one was
     started again, whether the gateway is shutting down; how often a reload ended in which way, whether the latest was
-    applied, and when one was, in Unix seconds (the start counts as one); and when the certificates in use end, by the
-    address that they are shown at."""
+    applied, and when one was, in Unix seconds (the start counts as one); when the certificates in use end, by the
+    address that they are shown at; and how often fetching the keys of tokens failed, and when it did not last, in Unix
+    seconds (None: none are fetched, 0: not yet)."""
 
     workers: int
     ready: int
@@ -101,6 +102,8 @@ class Processes:
     is_reload_applied: bool = True
     reload_applied_at: float = 0.0
     certificates: Mapping[str, float] = field(default_factory=dict)
+    key_failures: int = 0
+    keys_fetched_at: float | None = None
 
 
 class GatewayCollector(Collector):
@@ -160,6 +163,17 @@ def _of_processes(processes: Processes, version: str) -> Iterator[Metric]:
     for listener, not_after in processes.certificates.items():
         ends.add_metric((listener,), not_after)
     yield ends
+    if processes.keys_fetched_at is not None:
+        yield CounterMetricFamily(
+            PREFIX + "token_keys_fetch_failures",
+            "Fetches of jwt.jwks_url that brought no keys; the last good ones stay in use.",
+            processes.key_failures,
+        )
+        yield GaugeMetricFamily(
+            PREFIX + "token_keys_last_success_timestamp_seconds",
+            "When jwt.jwks_url gave good keys last; 0: never since the start.",
+            processes.keys_fetched_at,
+        )
     build = GaugeMetricFamily(PREFIX + "build_info", "Always 1; the version is a label.", labels=("version",))
     build.add_metric((version,), 1)
     yield build

@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from proxy.runtime.clock import monotonic
+from proxy.runtime.clock import monotonic, wall
 from proxy.settings import Jwt
 
 PATIENCE: Final = 10.0  # seconds for one fetch
@@ -28,7 +28,8 @@ _log = logging.getLogger("proxy.jwt")
 
 class KeySource:
     """`jwt` must have a `jwks_url`. `take` is given each set that differs from the one before; what it raises as a
-    ValueError is why the set is not used. `failures` counts fetches that came to nothing."""
+    ValueError is why the set is not used. `failures` counts fetches that came to nothing; `fetched_at` is when one
+    brought good keys last, in Unix seconds, 0: never."""
 
     def __init__(self, jwt: Jwt, take: Callable[[bytes], None]) -> None:
         self._jwt = jwt
@@ -37,6 +38,7 @@ class KeySource:
         self._asked_at = float("-inf")
         self.known: bytes | None = None
         self.failures = 0
+        self.fetched_at = 0.0
 
     def want(self) -> None:
         """Somebody misses a key: ask again now, unless that was done a moment ago."""
@@ -70,6 +72,7 @@ class KeySource:
             if found != self.known:
                 self._take(found)
                 self.known = found
+            self.fetched_at = wall()
         except TimeoutError:
             return f"nothing within {PATIENCE:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:

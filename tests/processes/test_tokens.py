@@ -82,7 +82,7 @@ def test_who_has_a_token_is_let_in_and_the_token_goes_no_further(vendor: StandIn
         },
         "log": {"access": "all", "level": "debug"},
     }
-    good = carrying(rsa_key(), "1", iss="https://id.example.com")
+    good, began = carrying(rsa_key(), "1", iss="https://id.example.com"), time.time()
     with Gateway(settings, standin=vendor, workers=2) as gateway:
         early = asked(gateway, good)
         assert (early.status, early.one("x-gateway-reason")) == (503, "token_keys")
@@ -98,7 +98,9 @@ def test_who_has_a_token_is_let_in_and_the_token_goes_no_further(vendor: StandIn
             new = carrying(rsa_key(1), "2", iss="https://id.example.com")
             eventually(lambda: asked(gateway, new).status == 200, 30, "the new key is there")
             eventually(lambda: {asked(gateway, good).status for _ in range(6)} == {401}, 30, "the old one is not")
+        eventually(lambda: gateway.metric("replay_gateway_token_keys_fetch_failures_total") >= 2, 30)
         assert asked(gateway, new).status == 200  # the last good keys stay
+        assert gateway.metric("replay_gateway_token_keys_last_success_timestamp_seconds") > began
         gone = {"jwt": {"jwks_url": f"https://localhost:{free_port()}/jwks.json", "issuer": "https://id.example.com"}}
         for changed in (gone, {**gone, "limits": {"body": "9MiB"}}):  # the keys of before are nobody's for these
             gateway.config_file.write_text(json.dumps(merged(gateway.config, changed)))

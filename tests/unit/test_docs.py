@@ -152,7 +152,7 @@ def test_no_setting_is_named_that_does_not_exist(document: Path) -> None:
 def test_no_metric_is_named_that_does_not_exist() -> None:
     memory = LedgerMemory.create(1)
     registry = CollectorRegistry()
-    registry.register(GatewayCollector(memory.totals, lambda: Processes(1, 1, 0, False), "0"))
+    registry.register(GatewayCollector(memory.totals, lambda: Processes(1, 1, 0, False, keys_fetched_at=0.0), "0"))
     exported = generate_latest(registry).decode()
     memory.close()
     named = {name for text in TEXTS.values() for name in re.findall(r"\breplay_gateway_\w+", text)}

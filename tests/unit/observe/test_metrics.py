@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -116,6 +117,15 @@ def test_where_configurations_come_from_is_shown(scrape: Scrape) -> None:
     assert scrape.value("config_answers_total", source="live") == 2
     assert scrape.value("config_answers_total", source="stale") == 1
     assert scrape.value("config_last_live_timestamp_seconds") == 1_764_000_000.5
+
+
+def test_the_keys_of_tokens_are_shown_where_they_are_fetched(scrape: Scrape) -> None:
+    names = ("token_keys_fetch_failures_total", "token_keys_last_success_timestamp_seconds")
+    assert [scrape.value(name) for name in names] == [None, None]
+    scrape.processes = replace(scrape.processes, key_failures=2, keys_fetched_at=0.0)
+    assert [scrape.value(name) for name in names] == [2, 0]
+    scrape.processes = replace(scrape.processes, keys_fetched_at=1_764_000_000.5)
+    assert [scrape.value(name) for name in names] == [2, 1_764_000_000.5]
 
 
 def test_sizes_and_lag_are_shown(scrape: Scrape) -> None:

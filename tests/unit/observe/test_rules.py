@@ -46,6 +46,7 @@ BY_CHOICE = {
     "spool_segments_total",
     "spool_written_bytes_total",
     "spool_written_total",
+    "token_keys_fetch_failures_total",
     "tls_handshakes_begun_total",
     "tls_handshakes_completed_total",
     "upstream_reused_total",
@@ -66,7 +67,7 @@ def samples() -> dict[str, set[str]]:
     """Each name that a scrape shows, and its labels."""
     registry = CollectorRegistry()
     totals = LedgerMemory.create(1).totals
-    processes = Processes(1, 1, 0, draining=False, certificates={"0.0.0.0:8443": 0.0})
+    processes = Processes(1, 1, 0, draining=False, certificates={"0.0.0.0:8443": 0.0}, keys_fetched_at=0.0)
     registry.register(GatewayCollector(totals, lambda: processes, "1", ["us"]))
     return {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_a_set_is_handed_over_once_and_again_when_it_changes() -> None:
             publisher.answer = lambda: web.Response(text="two")
             await until(lambda: taken.sets == [b"one", b"two"])
             assert taken.source.known == b"two"
+            assert time.time() - PATIENCE < taken.source.fetched_at <= time.time()
 
         await during(taken, scenario)
         assert taken.source.failures == 0
@@ -114,8 +116,10 @@ def test_whatever_else_is_answered_the_last_ones_stay(
         async def scenario() -> None:
             await until(lambda: taken.sets)
             publisher.answer = ANSWERS[name][0]
-            await until(lambda: taken.source.failures >= 2)
-            assert taken.source.known == b"one"
+            await until(lambda: taken.source.failures >= 1)
+            last = taken.source.fetched_at
+            await until(lambda: taken.source.failures >= 3)
+            assert (taken.source.known, taken.source.fetched_at) == (b"one", last)
             publisher.answer = lambda: web.Response(text="two")
             await until(lambda: taken.sets == [b"one", b"two"])
 
