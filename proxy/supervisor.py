@@ -38,7 +38,8 @@ from proxy.runtime.crew import Crew, happens_within
 from proxy.runtime.lifecycle import unready_reason
 from proxy.runtime.machine import raise_descriptor_limit, usable_cores
 from proxy.runtime.reload import Reloads, Reread, Result
-from proxy.runtime.sockets import BindError, bind, bind_each, close_all
+from proxy.runtime.service_manager import ServiceManager
+from proxy.runtime.sockets import BindError, bind, bind_each, close_all, fitting
 from proxy.runtime.tasks import spawn
 from proxy.runtime.tls import CertificateError, server_context
 from proxy.settings import Admin, Jwt, ListenerTls, Settings
@@ -64,18 +65,24 @@ class Taken:
 
     rows: list[list[socket.socket]]
     admin: socket.socket | None
+    manager: ServiceManager
 
     def __iter__(self) -> Iterator[socket.socket]:
         return chain(*self.rows, [self.admin] if self.admin else [])
 
 
-def run(settings: Settings, banner: Callable[[], None] | None = None, reread: Reread | None = None) -> int:
+def run(
+    settings: Settings,
+    banner: Callable[[], None] | None = None,
+    reread: Reread | None = None,
+    manager: ServiceManager | None = None,
+) -> int:
     """Run the gateway until it is told to stop. Blocks; returns the exit code: 0 after a clean drain, 1 when it could
     not start or not end in time, 2 when an address or a certificate can't be had. `banner` is called once, when all
-    workers are ready; `reread` reads the configuration again, for a reload."""
+    workers are ready; `reread` reads the configuration again, for a reload; `manager` is who has started it."""
     logs.configure(settings.log, "supervisor", wall, lambda lost: None)
     try:
-        taken = take(settings)
+        taken = take(settings, manager or ServiceManager({}))
     except (BindError, CertificateError) as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         return 2
@@ -89,18 +96,21 @@ def run(settings: Settings, banner: Callable[[], None] | None = None, reread: Re
         logs.flush()
 
 
-def take(settings: Settings) -> Taken:
-    """Every address and certificate that the settings name. BindError or CertificateError if one can't be had; then
-    nothing is kept."""
+def take(settings: Settings, manager: ServiceManager) -> Taken:
+    """Every address and certificate that the settings name, those that the manager has kept as they are. BindError or
+    CertificateError if one can't be had; then nothing is kept here."""
     for number, listener in enumerate(settings.listen):
         if listener.tls:
             server_context(f"listen[{number}].tls", listener.tls)
     workers = usable_cores() if settings.workers == "auto" else settings.workers
-    rows = bind_each([(each.address.host, each.address.port) for each in settings.listen], workers)
+    listeners = [(each.address.host, each.address.port) for each in settings.listen]
+    had = [each[:workers] for each in fitting(manager.sockets, listeners)]
+    manager.give_back(chain(*had))
+    rows = bind_each(listeners, workers, had)
     if settings.admin is None:
-        return Taken(rows, None)
+        return Taken(rows, None, manager)
     try:
-        return Taken(rows, bind("admin.address", settings.admin.address.host, settings.admin.address.port))
+        return Taken(rows, bind("admin.address", settings.admin.address.host, settings.admin.address.port), manager)
     except BindError:
         close_all(chain(*rows))
         raise
@@ -213,6 +223,8 @@ class Supervisor:
         if self._announced or not self._crew.has_started:
             return
         self._announced = True
+        self._taken.manager.keep(chain(*self._taken.rows))
+        self._taken.manager.tell("READY=1")
         addresses = {each.getsockname()[:2] for each in self._taken}
         _log.info("%d workers are ready; listening on %s", self._crew.size, ", ".join(map(_shown, sorted(addresses))))
         if self._banner is not None:
@@ -253,6 +265,7 @@ class Supervisor:
     def _on_stop_signal(self, name: str) -> None:
         if not self._told_to_stop.is_set():
             _log.info("%s: shutting down", name)
+            self._taken.manager.tell("STOPPING=1")
             self._told_to_stop.set()
             return
         _log.warning("%s again: what is in hand is cut", name)

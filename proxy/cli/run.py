@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from proxy.cli import preflight, report
 from proxy.cli.exit_codes import CONFIGURATION
+from proxy.runtime.service_manager import ServiceManager
+from proxy.runtime.sockets import fitting
 from proxy.settings import Advice, Problem, Settings, advices, read
 
 Reread = Callable[[], Settings | Sequence[Problem]]
@@ -37,8 +41,13 @@ def supervise(
 ) -> int:
     """The same from settings. `name` is what the report calls them, `banner` is called once it serves, `reread` for a
     reload."""
-    found = [*preflight.files(settings), *preflight.ports(settings)]
+    found = list(preflight.files(settings))
     problems = [item for item in found if isinstance(item, Problem)]
+    manager = ServiceManager(os.environ)
+    had = fitting(manager.sockets, [(each.address.host, each.address.port) for each in settings.listen])
+    if not problems:  # else what an earlier run has left stays until there is a configuration for it
+        manager.give_back(chain(*had))
+    problems += preflight.ports(settings, [f"listen[{number}].address" for number, each in enumerate(had) if each])
     report.show_advices([*advices(settings), *(item for item in found if isinstance(item, Advice))])
     if problems:
         report.show_problems(name, problems)
@@ -46,4 +55,4 @@ def supervise(
     # Imported late: everything above must work, and tell, on a machine where the data plane can't be loaded.
     from proxy.supervisor import run
 
-    return run(settings, banner, reread)
+    return run(settings, banner, reread, manager)

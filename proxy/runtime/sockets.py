@@ -28,29 +28,48 @@ class BindError(Exception):
     """An address can't be listened on. The text says which setting, which address, and what to do."""
 
 
-def bind_each(listeners: Sequence[tuple[str, int]], copies: int) -> list[list[socket.socket]]:
+def bind_each(
+    listeners: Sequence[tuple[str, int]], copies: int, had: Sequence[Sequence[socket.socket]] = ()
+) -> list[list[socket.socket]]:
     """Sockets that listen on every (host, port), `copies` times: `result[copy][listener]`. All or, with a
-    BindError, none."""
+    BindError, none. `had[listener]` are those that there are already, see `fitting`: no more than `copies`."""
     bound: list[list[socket.socket]] = [[] for _ in range(copies)]
-    wildcard_ports = {port for host, port in listeners if host == "0.0.0.0"}
     try:
         for index, (host, port) in enumerate(listeners):
-            both = host == "::" and port not in wildcard_ports
-            first = bind(f"listen[{index}].address", host, port, both_families=both)
+            both = _takes_both(host, port, listeners)
+            there = list(had[index]) if had else []
+            first = there.pop(0) if there else bind(f"listen[{index}].address", host, port, both_families=both)
             bound[0].append(first)
             for siblings in bound[1:]:
-                siblings.append(_sibling(first, both_families=both))
+                siblings.append(there.pop(0) if there else _sibling(first, both_families=both))
     except BindError:
-        close_all(chain(*bound))
+        close_all(chain(*bound, *had))
         raise
     return bound
+
+
+def fitting(found: Iterable[socket.socket], listeners: Sequence[tuple[str, int]]) -> list[list[socket.socket]]:
+    """Those of `found` that listen on a (host, port), by the listener. They are as `bind_each` makes them then, with
+    the same bound on what waits."""
+    left = [each for each in found if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+    result = []
+    for host, port in listeners:
+        place = _place(host, port)
+        both = _takes_both(host, port, listeners)
+        these = [each for each in left if place and _listens_at(each, place, both_families=both)]
+        for each in these:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            each.listen(BACKLOG)
+        left = [each for each in left if each not in these]
+        result.append(these)
+    return result
 
 
 def bind(setting: str, host: str, port: int, *, both_families: bool = False) -> socket.socket:
     """One socket that listens on an address which nobody else has, not even with SO_REUSEPORT. `both_families`
     lets an IPv6 wildcard take IPv4 connections as well. `setting` is the path that a BindError names."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, address = _resolved(host, port)
         return _listening(family, address, reuse_port=False, both_families=both_families)
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
@@ -82,6 +101,31 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
     """Close them; closing one twice is fine."""
     for each in sockets:
         each.close()
+
+
+def _takes_both(host: str, port: int, listeners: Sequence[tuple[str, int]]) -> bool:
+    """Whether it takes IPv4 connections as well: an IPv6 wildcard does, unless there is one for IPv4."""
+    return host == "::" and ("0.0.0.0", port) not in listeners
+
+
+def _resolved(host: str, port: int) -> tuple[int, tuple[object, ...]]:
+    """Family and address. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return family, address
+
+
+def _place(host: str, port: int) -> tuple[int, tuple[object, ...]] | None:
+    try:
+        return _resolved(host, port)
+    except OSError:
+        return None  # which is said when it is to be bound
+
+
+def _listens_at(found: socket.socket, place: tuple[int, tuple[object, ...]], *, both_families: bool) -> bool:
+    family, address = place
+    if found.family != family or found.type != socket.SOCK_STREAM or found.getsockname()[:2] != address[:2]:
+        return False
+    return family != socket.AF_INET6 or bool(found.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)) != both_families
 
 
 def _listening(family: int, address: object, *, reuse_port: bool, both_families: bool) -> socket.socket:

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from proxy.runtime import sockets
-from proxy.runtime.sockets import BACKLOG, BindError, accepted, adopt, bind, bind_each, close_all
+from proxy.runtime.sockets import BACKLOG, BindError, accepted, adopt, bind, bind_each, close_all, fitting
 from tests.gateway import free_port
 
 LOOPBACK = "127.0.0.1"
@@ -85,6 +85,32 @@ def test_a_second_gateway_on_the_same_port_is_refused_though_the_first_shares_it
 def test_a_wildcard_does_not_slip_over_a_loopback_listener() -> None:
     with bind("listen[0].address", LOOPBACK, 0) as first, pytest.raises(BindError, match="already in use"):
         bind("listen[0].address", "0.0.0.0", port_of(first))
+
+
+def test_what_listens_at_an_address_already_is_used_for_it() -> None:
+    first = bind_each([(LOOPBACK, 0), (LOOPBACK, 0)], 2)
+    listeners = [(LOOPBACK, port_of(each)) for each in first[0]]
+    had = fitting([*first[0], *first[1]], listeners)
+    assert had == [[row[number] for row in first] for number in (0, 1)]
+    second = bind_each(listeners, 3, had)
+    assert second[:2] == first
+    assert [port_of(each) for each in second[2]] == [port for _, port in listeners]
+    close_all(socket for row in second for socket in row)
+
+
+def test_what_listens_elsewhere_or_not_at_all_is_used_for_nothing() -> None:
+    with bind("listen[0].address", LOOPBACK, 0) as found, socket.socket() as mute:
+        mute.bind((LOOPBACK, 0))
+        port = port_of(found)
+        assert fitting([found, mute], [(LOOPBACK, port_of(mute)), ("0.0.0.0", port), ("::1", port)]) == [[], [], []]
+        assert fitting([found], [("no.such.host.invalid", port)]) == [[]]
+
+
+def test_an_ipv6_wildcard_is_used_for_one_that_takes_the_same_families() -> None:
+    with bind("listen[0].address", "::", 0, both_families=True) as both:
+        port = port_of(both)
+        assert fitting([both], [("::", port)]) == [[both]]
+        assert fitting([both], [("::", port), ("0.0.0.0", port)]) == [[], []]
 
 
 def test_all_or_none_is_kept() -> None:
