@@ -94,8 +94,9 @@ class Archiver:
         """Until told to stop, seal what dead workers have left and no successor has put away."""
         while not self._told_to_stop.is_set():
             try:
+                now = wall()
                 for path in await asyncio.to_thread(
-                    adopt_orphans, archive.spool.directory, before=wall() - ORPHAN_SECONDS
+                    adopt_orphans, archive.spool.directory, now, before=now - ORPHAN_SECONDS
                 ):
                     _log.info("sealed %s, which a process that died had left open", path.name)
             except OSError as error:

@@ -25,6 +25,9 @@ from proxy.spool.name import SegmentName
 
 FOLDER_MODE: Final = 0o700  # recordings of what people did: for the gateway's user alone
 FILE_MODE: Final = 0o600
+# What has been NEW for so long has no creator any more. A younger one may not be locked yet: whoever claims it, even for
+# a moment, makes its creation fail.
+CREATED_SECONDS: Final = 60.0
 
 
 class State(Enum):
@@ -137,19 +140,28 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def adopt_orphans(folder: Path, before: float = math.inf) -> list[Path]:
-    """Seal what dead writers have left open; where it is now. What they left half created is removed. Files that were
-    changed at `before` (Unix time) or later are left alone.
+def adopt_orphans(folder: Path, now: float, before: float = math.inf) -> list[Path]:
+    """Seal what dead writers have left open; where it is now. What they left half created is removed once it is
+    CREATED_SECONDS old. Files that were changed at `before` or later are left alone. Both are Unix time.
 
     A file that can't be claimed or renamed is left for the next time. Raises OSError if the folder can't be read.
     """
     sealed = []
     for found in found_in(folder):
+        if found.state is State.NEW and not _is_older(found.path, now - CREATED_SECONDS):
+            continue
         if found.state is State.OPEN or found.state is State.NEW:
             path = _adopt(found, before)
             if path is not None:
                 sealed.append(path)
     return sealed
+
+
+def _is_older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except FileNotFoundError:
+        return False
 
 
 def _adopt(found: Found, before: float) -> Path | None:

@@ -193,7 +193,7 @@ class Rotation:
         self._is_prepared = True
         if lost is not None:
             self.gaps.add(lost)
-        for path in adopt_orphans(self._rules.folder):
+        for path in adopt_orphans(self._rules.folder, now_ms / 1000):
             _log.info("sealed %s, which a process that died had left open", path.name)
 
     def _rotate(self, now: float) -> None:

@@ -125,7 +125,7 @@ def test_a_folder_that_forbids_new_names_is_left_alone_until_it_allows_them(shar
         assert process.wait(PATIENCE) == 0
     lost = sum(dropped(memory).values())
     assert dropped(memory) == {Drop.DISK_ERROR: lost}
-    assert len(adopt_orphans(shared)) == 1
+    assert len(adopt_orphans(shared, time.time())) == 1
     with archiving(shared, DirectoryStore(tmp_path / "store"), memory):
         pass
     there = numbers(archived(tmp_path / "store"))

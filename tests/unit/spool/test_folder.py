@@ -13,10 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from proxy.spool.folder import State, adopt_orphans, advance, claim, create, found_in, path_of, prepare, remove
+from proxy.spool.folder import (
+    CREATED_SECONDS,
+    Found,
+    State,
+    adopt_orphans,
+    advance,
+    claim,
+    create,
+    found_in,
+    path_of,
+    prepare,
+    remove,
+)
 from proxy.spool.name import SegmentName
 
 NAME = SegmentName("node", "0123456789abcdef", 7)
+CREATIONS = 5000  # where files that are being created are claimed, one of the first hundreds fails
 
 
 def test_what_is_created_is_open_and_nobody_elses(tmp_path: Path) -> None:
@@ -26,7 +39,7 @@ def test_what_is_created_is_open_and_nobody_elses(tmp_path: Path) -> None:
         assert (found.name, found.state) == (NAME, State.OPEN)
         assert stat.S_IMODE(found.path.stat().st_mode) == 0o600
         assert claim(found.path) is None
-        assert adopt_orphans(tmp_path) == []
+        assert adopt_orphans(tmp_path, time.time()) == []
     finally:
         os.close(descriptor)
 
@@ -55,24 +68,53 @@ time.sleep(60)
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"1\n"
-        assert adopt_orphans(tmp_path) == []
+        assert adopt_orphans(tmp_path, time.time()) == []
         owner.send_signal(signal.SIGKILL)
         owner.wait(10)
-        assert adopt_orphans(tmp_path) == [path_of(tmp_path, NAME, State.SEALED)]
+        assert adopt_orphans(tmp_path, time.time()) == [path_of(tmp_path, NAME, State.SEALED)]
     assert path_of(tmp_path, NAME, State.SEALED).read_bytes() == b"kept"
 
 
-def test_what_was_half_created_is_removed(tmp_path: Path) -> None:
+def test_what_was_half_created_is_removed_when_it_is_old(tmp_path: Path) -> None:
     path_of(tmp_path, NAME, State.NEW).touch()
-    assert adopt_orphans(tmp_path) == []
+    assert adopt_orphans(tmp_path, time.time() + CREATED_SECONDS - 1) == []
+    assert [found.state for found in found_in(tmp_path)] == [State.NEW]
+    assert adopt_orphans(tmp_path, time.time() + CREATED_SECONDS + 1) == []
     assert list(found_in(tmp_path)) == []
+
+
+def test_who_looks_for_orphans_never_disturbs_who_creates_a_file(tmp_path: Path) -> None:
+    """Two that look, over and over, while others are created and sealed."""
+    program = (
+        "import pathlib, sys, time; from proxy.spool.folder import adopt_orphans\n"
+        "print('looking', flush=True)\n"
+        "while True: adopt_orphans(pathlib.Path(sys.argv[1]), time.time())"
+    )
+    lookers = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        for each in lookers:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "looking\n"
+        for number in range(CREATIONS):
+            name = NAME._replace(number=number)
+            descriptor = create(tmp_path, name)
+            path = path_of(tmp_path, name, State.OPEN)
+            remove(Found(name, State.OPEN, path))
+            os.close(descriptor)
+    finally:
+        for each in lookers:
+            each.kill()
+            each.communicate()
 
 
 def test_sealed_damaged_and_foreign_files_are_left_alone(tmp_path: Path) -> None:
     left = {f"{NAME}.sealed", f"{NAME}.damaged", "notes.txt", "node-xyz-1.open", f"{NAME}.other", f"{NAME}"}
     for name in left:
         (tmp_path / name).touch()
-    assert adopt_orphans(tmp_path) == []
+    assert adopt_orphans(tmp_path, time.time()) == []
     assert {path.name for path in tmp_path.iterdir()} == left
     assert {found.state for found in found_in(tmp_path)} == {State.SEALED, State.DAMAGED}
 
@@ -112,8 +154,8 @@ def test_many_sweepers_adopt_each_orphan_once(tmp_path: Path) -> None:
     for name in names:
         path_of(tmp_path, name, State.OPEN).write_bytes(b"x")
     program = (
-        "import pathlib, sys; from proxy.spool.folder import adopt_orphans\n"
-        "sys.stdin.readline(); print(len(adopt_orphans(pathlib.Path(sys.argv[1]))))"
+        "import pathlib, sys, time; from proxy.spool.folder import adopt_orphans\n"
+        "sys.stdin.readline(); print(len(adopt_orphans(pathlib.Path(sys.argv[1]), time.time())))"
     )
     sweepers = [
         subprocess.Popen(
