@@ -25,8 +25,8 @@ from proxy.spool.name import SegmentName
 
 FOLDER_MODE: Final = 0o700  # recordings of what people did: for the gateway's user alone
 FILE_MODE: Final = 0o600
-# What has been NEW for so long has no creator any more. A younger one may not be locked yet: whoever claims it, even for
-# a moment, makes its creation fail.
+# What has been NEW for so long has no creator any more. A younger one may not be locked yet: whoever claims it, even
+# for a moment, makes its creation fail.
 CREATED_SECONDS: Final = 60.0
 
 
