@@ -94,5 +94,5 @@ def test_each_upload_that_was_told_to_be_written_outlives_a_kill(tmp_path: Path,
     assert len(found) == len(set(found)) == memory.totals().of(Counter.SPOOL_WRITTEN)
     assert set(dropped(memory)) <= {Drop.CRASH}
     assert sum(gaps([each for _, each in there]).values()) == sum(dropped(memory).values())
-    assert {each.state for each in files(spool)} == {State.SEALED}
+    assert {each.state for each in files(spool)} - {State.NEW} == {State.SEALED}  # half created: removed in a minute
     assert len({each.name.boot for each in files(spool)}) == ROUNDS + 1
