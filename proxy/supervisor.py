@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -36,7 +37,7 @@ from proxy.runtime.clock import monotonic, wall
 from proxy.runtime.control import Frame
 from proxy.runtime.crew import Crew, happens_within
 from proxy.runtime.lifecycle import unready_reason
-from proxy.runtime.machine import raise_descriptor_limit, usable_cores
+from proxy.runtime.machine import descriptors_needed, raise_descriptor_limit, usable_cores
 from proxy.runtime.reload import Reloads, Reread, Result
 from proxy.runtime.service_manager import ServiceManager
 from proxy.runtime.sockets import BindError, bind, bind_each, close_all, fitting
@@ -53,8 +54,6 @@ ARCHIVER_MODULE = "proxy.archiver"
 # What a worker may need beyond the drain limit to close what is left. After it, it is killed.
 KILL_MARGIN = 3.0
 END_LOOK_SECONDS = 0.1  # how often a stopping supervisor looks at its deadline, which a second signal moves
-# Descriptors of a worker that are neither client nor upstream connections: the loop's, the listeners', the logs'.
-SPARE_DESCRIPTORS = 64
 
 _log = logging.getLogger("proxy.supervisor")
 
@@ -375,9 +374,8 @@ def build() -> str:
 
 def check_descriptors(settings: Settings, allowed: int) -> None:
     """Warn if a worker may need more descriptors than it can have: `allowed`."""
-    limits = settings.limits
-    needed = limits.connections + limits.lingering + limits.upstream_connections + SPARE_DESCRIPTORS
-    if needed > allowed:
+    needed = descriptors_needed(settings.limits)
+    if allowed != resource.RLIM_INFINITY and needed > allowed:
         _log.warning(
             "limits.connections, limits.lingering and limits.upstream_connections may need %d descriptors, this "
             "process may have %d: raise the limit (ulimit -n, LimitNOFILE=) or lower these",

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from typing import Final
 
 from proxy.doctor.finding import fine
 from proxy.doctor.inside_findings import Inside
 from proxy.model.check import Check, never_raising
+from proxy.runtime.machine import descriptors_needed
 from proxy.settings import Settings
-
-# Of a worker, for the loop, the listeners and the logs.
-_SPARE_DESCRIPTORS: Final = 64
 
 
 def check_machine(settings: Settings) -> Iterator[Check]:
@@ -28,8 +25,7 @@ def check_descriptors(settings: Settings, allowed: int) -> Check:
     """The gateway raises its own limit to the `allowed` one, the hard limit, which a service manager may set otherwise
     than this shell."""
     where = "limits.connections"
-    limits = settings.limits
-    needed = limits.connections + limits.lingering + limits.upstream_connections + _SPARE_DESCRIPTORS
+    needed = descriptors_needed(settings.limits)
     if allowed != resource.RLIM_INFINITY and needed > allowed:
         return Inside.TOO_FEW_DESCRIPTORS.at(where, needed=needed, allowed=allowed)
     return fine("file descriptors", where, f"a worker may need {needed:,}, and can have {allowed:,} as asked from here")

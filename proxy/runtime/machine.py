@@ -9,6 +9,8 @@ import os
 import resource
 from pathlib import Path
 
+from proxy.settings import Limits
+
 # Too little for a core file, and the value by which the kernel starts no program that would take one (fs/coredump.c).
 CORE_BYTES = 1
 # mallopt(3).
@@ -20,6 +22,8 @@ TLS_BUFFER = 256 * 1024
 # the archive until some are written at once, that is more, and giving it back would cost as much as the writing.
 KEPT_FREE = 1024 * 1024
 KEPT_FREE_ARCHIVING = 16 * 1024 * 1024
+# Descriptors of a worker that are neither client nor upstream connections: the loop's, the listeners', the logs'.
+SPARE_DESCRIPTORS = 64
 
 # cgroup v2: "<quota> <period>" in microseconds, or "max <period>" (kernel: Documentation/admin-guide/cgroup-v2).
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -44,9 +48,14 @@ def limited(cores: int, cpu_max: str) -> int:
     return max(1, min(cores, math.ceil(quota / period))) if quota > 0 and period > 0 else cores
 
 
+def descriptors_needed(limits: Limits) -> int:
+    """How many descriptors a worker may need at its limits."""
+    return limits.connections + limits.lingering + limits.upstream_connections + SPARE_DESCRIPTORS
+
+
 def raise_descriptor_limit() -> int:
-    """Allow this process and its children as many descriptors as it may have without asking; that number. The usual
-    soft limit of 1024 exists for programs that use select(), which we don't."""
+    """Allow this process and its children as many descriptors as it may have without asking; that number, or
+    resource.RLIM_INFINITY. The usual soft limit of 1024 exists for programs that use select(), which we don't."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.runtime.machine import CORE_BYTES
+from proxy.runtime.machine import CORE_BYTES, descriptors_needed
 from proxy.settings import advices
-from proxy.supervisor import SPARE_DESCRIPTORS
 from tests.gateway import COMMAND
 
 from .shipped import DEPLOY, ROOT, seconds_to_stop, settings_of
@@ -106,9 +105,7 @@ def test_it_has_time_to_drain() -> None:
 
 
 def test_it_may_have_as_many_descriptors_as_a_worker_may_need() -> None:
-    limits = SETTINGS.limits
-    needed = limits.connections + limits.lingering + limits.upstream_connections + SPARE_DESCRIPTORS
-    assert int(values("LimitNOFILE")[0]) >= needed
+    assert int(values("LimitNOFILE")[0]) >= descriptors_needed(SETTINGS.limits)
 
 
 def test_its_configuration_gives_no_warning_and_writes_into_the_state_directory() -> None:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from proxy.observe.ledger import Counter, LedgerMemory
 from proxy.spool.entries import Upload
-from proxy.spool.folder import State
+from proxy.spool.folder import CREATED_SECONDS, State, adopt_orphans
 from proxy.spool.rules import Sync
 from proxy.spool.segment import Kind, NotASegment
 from proxy.spool.writer import Writer
@@ -56,7 +57,8 @@ def recorded(folder: Path, sync: Sync, patch: pytest.MonkeyPatch, chance: random
 def recovered(folder: Path) -> list[int]:
     """The uploads that are in the folder after a worker has begun and ended in it; none may be false."""
     Writer(rules(folder), OTHER_BOOT, ledger(), lambda _: None)._rotation.end(0.0, 0)
-    assert {each.state for each in files(folder)} <= {State.SEALED, State.NEW}  # half created: removed in a minute
+    adopt_orphans(folder, time.time() + CREATED_SECONDS + 1)  # a minute later, what was half created is gone
+    assert {each.state for each in files(folder)} <= {State.SEALED}
     found = []
     for each in files(folder):
         try:

@@ -84,7 +84,7 @@ def test_what_was_half_created_is_removed_when_it_is_old(tmp_path: Path) -> None
 
 
 def test_who_looks_for_orphans_never_disturbs_who_creates_a_file(tmp_path: Path) -> None:
-    """Two that look, over and over, while others are created and sealed."""
+    """Two that look, over and over, while files are created and removed."""
     program = (
         "import pathlib, sys, time; from proxy.spool.folder import adopt_orphans\n"
         "print('looking', flush=True)\n"
