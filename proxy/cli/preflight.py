@@ -6,7 +6,7 @@ Separate from the settings' own checks, which touch nothing. Changes nothing eit
 from __future__ import annotations
 
 import ssl
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -49,14 +49,11 @@ def _tokens(jwt: Jwt) -> Iterator[Problem]:
         yield Problem("jwt.jwks", f"{problem}", "a JWKS with a public key for each algorithm")
 
 
-def ports(settings: Settings, had: Container[str] = ()) -> list[Problem]:
-    """Every address that can't be listened on, because somebody else does or the machine refuses. Not asked for is what
-    is `had`: paths of the settings."""
+def ports(settings: Settings) -> list[Problem]:
+    """Every address that can't be listened on, because somebody else does or the machine refuses."""
     problems = []
     with ExitStack() as stack:
         for path, address, both_families in _addresses(settings):
-            if path in had:
-                continue
             try:
                 stack.enter_context(bind(path, address.host, address.port, both_families=both_families))
             except BindError as error:

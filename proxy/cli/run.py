@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from proxy.cli import preflight, report
 from proxy.cli.exit_codes import CONFIGURATION
 from proxy.runtime.service_manager import ServiceManager
-from proxy.runtime.sockets import fitting
 from proxy.settings import Advice, Problem, Settings, advices, read
 
 Reread = Callable[[], Settings | Sequence[Problem]]
@@ -44,10 +42,8 @@ def supervise(
     found = list(preflight.files(settings))
     problems = [item for item in found if isinstance(item, Problem)]
     manager = ServiceManager(os.environ)
-    had = fitting(manager.sockets, [(each.address.host, each.address.port) for each in settings.listen])
-    if not problems:  # else what an earlier run has left stays until there is a configuration for it
-        manager.give_back(chain(*had))
-    problems += preflight.ports(settings, [f"listen[{number}].address" for number, each in enumerate(had) if each])
+    if not manager.kept:  # what is kept would seem to be somebody else's; the supervisor finds out
+        problems += preflight.ports(settings)
     report.show_advices([*advices(settings), *(item for item in found if isinstance(item, Advice))])
     if problems:
         report.show_problems(name, problems)

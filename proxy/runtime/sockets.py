@@ -151,4 +151,8 @@ def _sibling(first: socket.socket, *, both_families: bool) -> socket.socket:
     try:
         return _listening(first.family, first.getsockname(), reuse_port=True, both_families=both_families)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            # Only to sockets of the same user are others added (socket(7)). One that a service manager has made is
+            # root's: then all workers take from its one queue.
+            return first.dup()
         raise BindError(f"can't listen again on {first.getsockname()}: {error.strerror}") from None

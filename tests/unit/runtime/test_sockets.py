@@ -98,6 +98,18 @@ def test_what_listens_at_an_address_already_is_used_for_it() -> None:
     close_all(socket for row in second for socket in row)
 
 
+def test_workers_share_a_socket_that_another_user_has_made() -> None:
+    os.seteuid(65_534)
+    try:
+        first = bind("listen[0].address", LOOPBACK, 0)
+    finally:
+        os.seteuid(0)
+    rows = bind_each([(LOOPBACK, port_of(first))], 2, [[first]])
+    clients = [socket.create_connection(first.getsockname()) for _ in range(3)]
+    assert queued([rows[1][0]]) == [3]
+    close_all([*clients, *(row[0] for row in rows)])
+
+
 def test_what_listens_elsewhere_or_not_at_all_is_used_for_nothing() -> None:
     with bind("listen[0].address", LOOPBACK, 0) as found, socket.socket() as mute:
         mute.bind((LOOPBACK, 0))
