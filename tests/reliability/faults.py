@@ -45,7 +45,7 @@ Cause = Callable[[Site], AbstractContextManager[None]]
 class Fault:
     """`is_lossless`: no upload may be lost, whatever the vendor or the gateway goes through; `cuts`: what can't be
     answered for want of something is cut. `settings` are laid over those of the run; `seconds` is how long the fault
-    lasts."""
+    lasts; `is_kept`: a service manager keeps the listening sockets between two runs."""
 
     name: str
     what: str
@@ -56,6 +56,7 @@ class Fault:
     seconds: float = 4.0
     archives: bool = False
     cuts: bool = False
+    is_kept: bool = False
 
 
 def vendor_does(action: str, **parameters: Any) -> Cause:
@@ -260,6 +261,10 @@ FAULTS: Final = (
     Fault("supervisor-killed", "kill -9 of the supervisor, then a start", "workers finish what they have in hand",
           supervisor_killed),
     Fault("stopped-and-started", "SIGTERM, then a start", "what is in hand is finished", told_to_stop),
+    Fault("kept-supervisor-killed", "the same kill, under a service manager that keeps the sockets", "who connects "
+          "meanwhile waits for the next run: all arrive", supervisor_killed, is_lossless=True, is_kept=True),
+    Fault("kept-stopped-and-started", "the same restart, under such a manager", "who connects meanwhile waits for the "
+          "next run: all arrive", told_to_stop, is_lossless=True, is_kept=True),
     Fault("reloaded", "SIGHUP three times, each with other settings", "all arrive", reloaded, is_lossless=True),
     Fault("archiver-killed", "kill -9 of the archiver", "the traffic does not notice: all arrive", archiver_killed,
           is_lossless=True, archives=True),

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from typing import Any, Final
 from tests.faults.traffic import QUIET
 from tests.faults.wall_clock import WallClock
 from tests.gateway import Gateway, eventually, merged, vendor_upstreams
+from tests.processes.keeper import Keeper
 from tests.reliability.door import Door
 from tests.reliability.faults import Fault, Site, prepared
 from tests.reliability.visitors import LATE, UNREADABLE, Account, Visitors, reasons
@@ -62,14 +64,20 @@ def measure(fault: Fault, seconds: float | None = None) -> Result:
         StandIn("--quiet", *usual, *tls) as vendor,
         Door(vendor.ports["us-tls"]) as door,
         prepared(Path(name), fault) as settings,
+        ExitStack() as stack,
     ):
         folder = Path(name)
         (folder / "hosts").write_text("127.0.0.1 localhost vendor.test\n")
         (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         config = merged(merged(dict(QUIET), _upstreams(vendor, door)), settings)
         clock = WallClock(folder)
-        prefix = ("unshare", "--mount", "sh", "-c", _OWN_NAMES, "sh", name)
-        with Gateway(config, standin=vendor, workers=2, clean=False, prefix=prefix, env=clock.env) as gateway:
+        prefix: tuple[str, ...] = ("unshare", "--mount", "sh", "-c", _OWN_NAMES, "sh", name)
+        env = dict(clock.env)
+        if fault.is_kept:
+            keeper = stack.enter_context(Keeper(folder))
+            prefix += keeper.prefix
+            env.update(keeper.env)
+        with Gateway(config, standin=vendor, workers=2, clean=False, prefix=prefix, env=env) as gateway:
             site = Site(gateway, vendor, door, folder, clock)
             return _run(fault, site, fault.seconds if seconds is None else seconds)
 
