@@ -254,8 +254,9 @@ class Pool:
             if connection.transport is not None and not connection.transport.is_closing():
                 return connection, kind
             if kind is FailureKind.NO_RESOURCES:
-                break
+                return None, kind
             self._resolver.addresses.failed[address] = monotonic()
+        self._resolver.doubt()
         return None, kind
 
     async def _try(self, connection: UpstreamConnection, address: str, share: float) -> FailureKind:

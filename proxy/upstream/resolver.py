@@ -16,8 +16,9 @@ from proxy.runtime.tasks import spawn
 
 # An address that failed is tried last for so many seconds.
 PENALTY = 10.0
-# After a failure the name is not asked for again for so many seconds, and without an address connecting fails at once.
-# The browser SDK's retry comes within a second and may then find the name again; two questions a second flood nobody.
+# After a failure, the name server's or that of all addresses, the name is not asked for again for so many seconds, and
+# without an address connecting fails at once. The browser SDK's retry comes within a second and may then find the name
+# again, or where it leads now; two questions a second flood nobody.
 PAUSE = 0.5
 # An answer is waited for so many seconds while there are old addresses to use in its place: a fraction of what a
 # configuration may take (`timeouts.config_total`).
@@ -71,6 +72,7 @@ class Resolver:
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
         self._again = float("-inf")  # not to be asked before
+        self._ended = float("-inf")  # when the last question was answered, or failed
         self.addresses = Addresses()
 
     @property
@@ -92,6 +94,11 @@ class Resolver:
         """Ask the system's resolver; concurrent callers share one question. Failure keeps what was known."""
         await self._wait(None)
 
+    def doubt(self) -> None:
+        """None of the addresses could be connected to. The name may lead elsewhere by now, so it is asked again without
+        waiting for the end of the list's lifetime."""
+        self._again = min(self._again, self._ended + PAUSE)
+
     async def _wait(self, limit: float | None) -> None:
         """Wait for the question under way, or a new one, for at most `limit` seconds."""
         if self._asking is None:
@@ -109,6 +116,7 @@ class Resolver:
             pass  # what is known stays
         finally:
             self._asking = None
-            self._again = self._clock() + (self._lifetime if found else PAUSE)
+            self._ended = self._clock()
+            self._again = self._ended + (self._lifetime if found else PAUSE)
         if found:
             self.addresses.learn(found, self._clock())

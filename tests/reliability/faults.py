@@ -254,8 +254,8 @@ FAULTS: Final = (
     Fault("certificate-of-another", "shows another name's certificate", OUT, impostor("wrong-name-tls")),
     Fault("dns-fails", "the vendor's name can't be resolved", "the last addresses are used: all arrive", names_gone,
           is_lossless=True, settings=QUICK),
-    Fault("dns-changes", "the name leads elsewhere, nobody is at the old address", "the new address is found within "
-          "`timeouts.resolve`; until then as if nobody listened", names_changed, settings=QUICK),
+    Fault("dns-changes", "the name leads elsewhere, nobody is at the old address", "the name is asked again at once; "
+          "until the answer is there as if nobody listened", names_changed),
     Fault("worker-killed", "kill -9 of both workers, a second apart", "what a worker had in hand is cut; those that "
           "wait in its queue are answered by its successor", workers_killed),
     Fault("supervisor-killed", "kill -9 of the supervisor, then a start", "workers finish what they have in hand",

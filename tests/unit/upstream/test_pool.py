@@ -15,7 +15,7 @@ from proxy.observe.ledger import Counter, Totals
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Pool
 from tests.unit.upstream.names import Names, run_with
-from tests.unit.upstream.stage import Carrier, eventually, run, stage
+from tests.unit.upstream.stage import PATIENCE, Carrier, eventually, run, stage
 from tests.unit.upstream.vendor import OK, Vendor, Visit
 
 
@@ -559,6 +559,30 @@ def test_connections_to_an_address_that_is_gone_are_let_go() -> None:
             await eventually(lambda: ticked(pool) and pool.gauges()[0] == 0)  # the idle one goes at once
         await first.close()
         await second.close()
+
+    run_with(names, main)
+
+
+def test_where_a_name_leads_after_its_address_has_died_is_found_long_before_it_would_be_asked_again() -> None:
+    names = Names(["127.0.0.1"])
+
+    async def main() -> None:
+        first, second = await two_vendors(["127.0.0.1", "127.0.0.2"])
+        async with stage() as one:
+            pool = one.pool(connect=f"vendor.example:{first.port}", timeouts={"resolve": "1h"}, breaker={"failures": 0})
+            assert (await one.carry(pool)).complete
+            names.answer = ["127.0.0.2"]
+            await first.close()
+            await eventually(lambda: pool.gauges()[0] == 0)
+            carriers = [await one.carry(pool)]
+            async with asyncio.timeout(PATIENCE):
+                while not carriers[-1].complete:
+                    await asyncio.sleep(0.02)
+                    carriers.append(await one.carry(pool))
+            assert len(second.visits) == 1
+            assert {kind for each in carriers for kind in each.failures} == {FailureKind.CONNECT_REFUSED}
+        await second.close()
+        assert len(names.questions) == 2
 
     run_with(names, main)
 

@@ -136,6 +136,41 @@ def test_a_failing_name_server_does_not_take_the_addresses_away() -> None:
     run_with(names, main)
 
 
+def test_a_name_whose_addresses_are_in_doubt_is_asked_again_soon_but_not_for_every_connection() -> None:
+    names, clock = Names(["192.0.2.1"]), Clock()
+
+    async def main() -> None:
+        one = resolver(clock)
+        await one.order()
+        names.answer = ["192.0.2.2"]
+        clock.now += PAUSE - 0.1
+        one.doubt()
+        assert await one.order() == ["192.0.2.1"]
+        clock.now += 0.1
+        assert await one.order() == ["192.0.2.2"]
+        clock.now += 29.9  # what is not in doubt has its whole lifetime
+        assert await one.order() == ["192.0.2.2"]
+        assert len(names.questions) == 2
+
+    run_with(names, main)
+
+
+def test_doubt_in_an_outage_of_the_name_server_is_no_flood_of_questions() -> None:
+    names, clock = Names(["192.0.2.1"]), Clock()
+
+    async def main() -> None:
+        one = resolver(clock)
+        await one.order()
+        names.answer = None
+        clock.now += 10.0
+        for _ in range(50):
+            one.doubt()
+            assert await one.order() == ["192.0.2.1"]
+        assert len(names.questions) == 2
+
+    run_with(names, main)
+
+
 @pytest.mark.parametrize("answer", [None, []])
 def test_an_outage_of_the_name_server_is_no_flood_of_questions(answer: list[str] | None) -> None:
     names, clock = Names(answer), Clock()
