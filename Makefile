@@ -73,7 +73,7 @@ unit: $(VENV)/.installed-test  ## the fast tests only: no browser, no nginx, no 
 compiled: $(VENV)/.installed $(VENV)/.installed-test  ## the tests of what is compiled, over the installed package
 	@TEST_INSTALLED=1 $(PYTEST) $(COMPILED)
 
-compare: $(VENV)/.installed $(VENV)/.installed-test  ## costs and behaviour beside other proxies, into nginx-compare/: 40 minutes
+compare: $(VENV)/.installed $(VENV)/.installed-test  ## costs and behaviour beside other proxies, into nginx-compare/: 50 minutes
 	@$(STAGE) costs $(COMPARE) costs
 	@$(COMPARE) readme
 	@$(STAGE) behaviour $(COMPARE) behaviour

@@ -16,9 +16,9 @@ from proxy.runtime.tasks import spawn
 
 # An address that failed is tried last for so many seconds.
 PENALTY = 10.0
-# After a failure, the name server's or that of all addresses, the name is not asked for again for so many seconds, and
-# without an address connecting fails at once. The browser SDK's retry comes within a second and may then find the name
-# again, or where it leads now; two questions a second flood nobody.
+# The name is not asked for again for so many seconds, also when the name server has failed or none of its addresses can
+# be connected to; without an address connecting fails at once. The browser SDK's retry comes within a second and may
+# then find the name again, or where it leads now; two questions a second flood nobody.
 PAUSE = 0.5
 # An answer is waited for so many seconds while there are old addresses to use in its place: a fraction of what a
 # configuration may take (`timeouts.config_total`).
@@ -95,8 +95,8 @@ class Resolver:
         await self._wait(None)
 
     def doubt(self) -> None:
-        """None of the addresses could be connected to. The name may lead elsewhere by now, so it is asked again without
-        waiting for the end of the list's lifetime."""
+        """None of the addresses could be connected to. The name may lead elsewhere by now, so it is asked again before
+        the list's lifetime is over."""
         self._again = min(self._again, self._ended + PAUSE)
 
     async def _wait(self, limit: float | None) -> None:
