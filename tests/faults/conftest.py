@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +24,12 @@ def standin(vendor: StandIn) -> StandIn:
     """The same for a test."""
     vendor.clear()
     return vendor
+
+
+@pytest.fixture
+def socket_memory() -> Iterator[None]:
+    """For tests that fill the kernel's socket buffers: one after the other, also in several processes. There is one
+    room for the whole machine (tcp_mem, a tenth of its memory); when it is used up, connections of any test are cut."""
+    with Path(tempfile.gettempdir(), "replay-gateway-tests.socket-memory").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import pytest
+
 from tests.conformance.cases import HOST, ORIGIN, head
 from tests.conformance.wire import Client
 from tests.faults.traffic import (
@@ -25,6 +27,7 @@ from tests.faults.traffic import (
 from tests.gateway import Gateway, eventually
 from tests.standin import StandIn
 
+pytestmark = pytest.mark.usefixtures("socket_memory")
 MIB = 1024 * 1024
 LARGE = 30_000_000  # bytes of one upload
 SHARE = 512 * 1024  # bytes; limits.exchange_bytes
@@ -46,6 +49,7 @@ def uploading(gateway: Gateway, number: int) -> Iterator[list[Client]]:
     """So many clients, each sending as much of a large upload as is taken, until nothing moves any more."""
     clients = [client(gateway) for _ in range(number)]
     for one in clients:
+        one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         one.send(upload_head(LARGE, "type=replay&large"))
         one.socket.setblocking(False)
     left = [LARGE] * number
@@ -72,6 +76,9 @@ def push(one: Client, most: int) -> int:
 
 
 PIECE = memoryview(bytes(256 * 1024))
+# Bytes that the kernel keeps for each client before they are sent: with what waits beside the gateway, 500 clients made
+# it keep 2.0 GB where it has 2.2 for the whole machine, and 1.8 with this.
+SEND_BUFFER = 64 * 1024
 
 
 def test_one_large_upload_through_a_slow_upstream(vendor: StandIn, standin: StandIn) -> None:
@@ -140,19 +147,20 @@ def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standi
 
 
 def test_idle_tls_connections_cost_little_and_the_next_ones_no_more(vendor: StandIn, standin: StandIn) -> None:
-    """OpenSSL and the loop take most of it. Twice of it is what the C library's own way with large buffers makes of it,
-    once some connections have come and gone: the first rounds grow by two megabytes, later ones do not."""
+    """OpenSSL and the loop take most of it: 25 KB each. What comes and goes leaves gaps between what stays, which settles
+    at 41 to 46 KB each. The C library's own way with large buffers begins at 47 KB and settles at 87."""
     with Gateway({**QUIET, "limits": MANY}, standin=vendor) as gateway:
         with idle_over_tls(gateway, 20):
             pass
         before = resident(gateway.worker_pids())
         grown = []
-        for _ in range(5):
+        for _ in range(8):
             with idle_over_tls(gateway, 600):
                 grown.append(resident(gateway.worker_pids()) - before)
             assert_idle(gateway)
         assert grown[0] / 600 < 30_000, f"{grown[0] / 600:.0f} bytes each"
-        assert grown[4] - grown[2] < 3 * MIB, f"{grown} bytes"
+        assert grown[-1] / 600 < 60_000, f"{grown[-1] / 600:.0f} bytes each"
+        assert grown[-1] - grown[-3] < 3 * MIB, f"{grown} bytes"
 
 
 @contextmanager

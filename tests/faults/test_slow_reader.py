@@ -59,6 +59,7 @@ def test_one_who_takes_a_trickle_is_cut_off(gateway: Gateway, standin: StandIn) 
     assert_idle(gateway)
 
 
+@pytest.mark.usefixtures("socket_memory")
 def test_many_who_do_not_read_cost_little_memory(gateway: Gateway, standin: StandIn) -> None:
     assert_unhurt(gateway)
     before = resident(gateway.worker_pids())
