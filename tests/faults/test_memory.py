@@ -147,8 +147,8 @@ def test_small_uploads_find_room_where_large_ones_do_not(vendor: StandIn, standi
 
 
 def test_idle_tls_connections_cost_little_and_the_next_ones_no_more(vendor: StandIn, standin: StandIn) -> None:
-    """OpenSSL and the loop take most of it: 25 KB each. What comes and goes leaves gaps between what stays, which settles
-    at 41 to 46 KB each. The C library's own way with large buffers begins at 47 KB and settles at 87."""
+    """OpenSSL and the loop take most of it: 25 KB each. What comes and goes leaves gaps between what stays, which
+    settles at 41 to 46 KB each. The C library's own way with large buffers begins at 47 KB and settles at 87."""
     with Gateway({**QUIET, "limits": MANY}, standin=vendor) as gateway:
         with idle_over_tls(gateway, 20):
             pass
