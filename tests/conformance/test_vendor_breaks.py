@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.conformance.carried import plain_post
 from tests.conformance.cases import HOST, ORIGIN, TRACK_PATH, head
 from tests.conformance.stage import Stage
 from tests.conformance.wire import Answer, NoAnswer
+from tests.gateway import eventually
 
 OUTER = 5.0  # seconds; what is configured is one, what a browser waits is ten
 FAILED = {502, 503, 504}  # which of them it is makes no difference to the SDK
@@ -121,10 +124,25 @@ def test_a_connection_that_dies_when_it_is_used_again_costs_nothing(stage: Stage
     stage.expect(whole == [hashlib.sha256(b"once").hexdigest()], f"answered {len(whole)} times")
 
 
+@contextmanager
+def outliving_a_connection(stage: Stage) -> Iterator[None]:
+    """Ends once the vendor has one connection less than were open or came meanwhile."""
+
+    def over() -> int:
+        return sum(one["connections"] - one["open"] for one in stage.standin.counts().values())
+
+    before = over()
+    yield
+    eventually(lambda: over() > before, what="the vendor has ended a connection")
+
+
 def test_connections_that_the_vendor_ends_between_requests_cost_nothing(stage: Stage) -> None:
+    """Each is over before the next request begins: what meets the end on its way is another matter (above), which nginx
+    loses now and then."""
     stage.standin.behave({"action": "close_idle"})
     for number in range(10):
-        answer = ask(stage, upload(b"x" * number))
+        with outliving_a_connection(stage):
+            answer = ask(stage, upload(b"x" * number))
         stage.expect(answer and answer.status == 200, f"status {answer and answer.status}")
     lengths = [record["body_length"] for record in stage.standin.requests() if record["complete"]]
     stage.expect(lengths == list(range(10)), "not each arrived once")
