@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ def standin(vendor: StandIn) -> StandIn:
 def socket_memory() -> Iterator[None]:
     """For tests that fill the kernel's socket buffers: one after the other, also in several processes. There is one
     room for the whole machine (tcp_mem, a tenth of its memory); when it is used up, connections of any test are cut."""
-    with Path(tempfile.gettempdir(), "replay-gateway-tests.socket-memory").open("w") as file:
+    # Each user has a file: nobody may open another's in a folder for all.
+    with Path(tempfile.gettempdir(), f"replay-gateway-tests.{os.getuid()}.socket-memory").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -31,6 +31,10 @@ pytestmark = pytest.mark.usefixtures("socket_memory")
 MIB = 1024 * 1024
 LARGE = 30_000_000  # bytes of one upload
 SHARE = 512 * 1024  # bytes; limits.exchange_bytes
+PIECE = memoryview(bytes(256 * 1024))
+# Bytes that the kernel keeps for each client before they are sent: with what waits beside the gateway, 500 clients made
+# it keep 2.0 GB where it has 2.2 for the whole machine, and 1.8 with this.
+SEND_BUFFER = 64 * 1024
 SLOW = {"match": {"method": "POST", "target_contains": "large"}, "action": "slow_read", "bytes_per_second": 50_000}
 GONE = 60.0  # seconds after which all clients that left are noticed on a busy machine
 # All of them come from this machine.
@@ -73,12 +77,6 @@ def push(one: Client, most: int) -> int:
         return one.socket.send(PIECE[:most]) if most else 0
     except (BlockingIOError, ConnectionError):
         return 0
-
-
-PIECE = memoryview(bytes(256 * 1024))
-# Bytes that the kernel keeps for each client before they are sent: with what waits beside the gateway, 500 clients made
-# it keep 2.0 GB where it has 2.2 for the whole machine, and 1.8 with this.
-SEND_BUFFER = 64 * 1024
 
 
 def test_one_large_upload_through_a_slow_upstream(vendor: StandIn, standin: StandIn) -> None:
